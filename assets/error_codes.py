@@ -82,6 +82,7 @@ ERROR_CODES = {
     "recipe-too-new": "A recipe uses keys that did not exist when the data set was started.",
     "recipe-unreadable": "A recipe file cannot be read or is not valid YAML.",
     "scene-invalid": "A file is not a valid scene.",
+    "shop-labels-missing": "The recipe, or the data set, has no labels of price tags, gaps and shelf lines.",
     # Output folders and runs
     "disk-failed": "The disk failed or went away while the output was written.",
     "disk-full": "The disk or the quota is full.",

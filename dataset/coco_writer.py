@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -13,6 +14,9 @@ from typing import IO
 from assets.errors import SynthError
 from assets.files.atomic import TEMPORARY, atomic_file
 from dataset.records import CategoryRecord, Head, ImageLabels, record_json
+
+# The lists of a COCO file after its images, as fields of ImageLabels.
+LISTS = ("annotations", "links")
 
 
 @dataclass(frozen=True)
@@ -23,20 +27,23 @@ class CocoCounts:
     annotations: int
 
 
-def write_coco(path: Path, images: Iterable[ImageLabels], head: Head) -> CocoCounts:
-    """Write images, whose records have ids, as one COCO file, atomically."""
+def write_coco(path: Path, images: Iterable[ImageLabels], head: Head, *, linked: bool = False) -> CocoCounts:
+    """Write images, whose records have ids, as one COCO file, atomically. linked: with a list `links` of theirs."""
+    with ExitStack() as stack:
+        file = stack.enter_context(atomic_file(path))
+        spools = {name: stack.enter_context(_spool(path)) for name in LISTS[: 1 + linked]}
+        return _stream(file, spools, images, head, f'"licenses": {record_json(list(head.licenses))},\n')
+
+
+def _spool(path: Path) -> IO[bytes]:
     # Beside the file: a million annotations are gigabytes, and the system's folder for such things is often small.
-    with (
-        atomic_file(path) as file,
-        tempfile.TemporaryFile(dir=path.parent, prefix=".", suffix=TEMPORARY) as spool,
-    ):
-        return _stream(file, spool, images, head, f'"licenses": {record_json(list(head.licenses))},\n')
+    return tempfile.TemporaryFile(dir=path.parent, prefix=".", suffix=TEMPORARY)
 
 
 def coco_bytes(images: Iterable[ImageLabels], head: Head) -> bytes:
     """Return the COCO part of a shard: a COCO file without licences."""
     with io.BytesIO() as file, io.BytesIO() as spool:
-        _stream(file, spool, images, head, "")
+        _stream(file, {LISTS[0]: spool}, images, head, "")
         return file.getvalue()
 
 
@@ -65,24 +72,26 @@ def numbered(
 
 
 def _stream(
-    file: IO[bytes], spool: IO[bytes], labelled: Iterable[ImageLabels], head: Head, licenses: str
+    file: IO[bytes], spools: Mapping[str, IO[bytes]], labelled: Iterable[ImageLabels], head: Head, licenses: str
 ) -> CocoCounts:
-    """Write images to `file` at once; their annotations wait in `spool` until all images are written."""
+    """Write images to `file` at once; other records wait in the spool of their list until all images are written."""
     categories = ",\n".join(record_json(one.content()) for one in head.categories)
     text = f'{{"info": {record_json(dict(head.info))},\n{licenses}"categories": [\n{categories}\n],\n"images": [\n'
     file.write(text.encode())
-    images = annotations = 0
+    images, counts = 0, dict.fromkeys(spools, 0)
     for labels in labelled:
         file.write(_row(labels.image.content(), images))
         images += 1
-        for record in labels.annotations:
-            spool.write(_row(record.content(), annotations))
-            annotations += 1
-    file.write(b'\n],\n"annotations": [\n')
-    spool.seek(0)
-    shutil.copyfileobj(spool, file, 1 << 20)
+        for name, spool in spools.items():
+            for record in getattr(labels, name):
+                spool.write(_row(record.content(), counts[name]))
+                counts[name] += 1
+    for name, spool in spools.items():
+        file.write(f'\n],\n"{name}": [\n'.encode())
+        spool.seek(0)
+        shutil.copyfileobj(spool, file, 1 << 20)
     file.write(b"\n]}\n")
-    return CocoCounts(images, annotations)
+    return CocoCounts(images, counts[LISTS[0]])
 
 
 def _row(content: object, before: int) -> bytes:

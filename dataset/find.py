@@ -77,7 +77,9 @@ def find_coco_file(path: Path, splits: Sequence[str]) -> Path:
         if file is not None:
             return file
     candidates = sorted(
-        file for file in [*path.glob("*.json"), *path.glob("annotations/*.json")] if file.name not in NO_LABELS
+        file
+        for file in [*path.glob("*.json"), *path.glob("annotations/*.json")]
+        if file.name not in NO_LABELS and not _has_products_beside(file)
     )
     if len(candidates) == 1:
         return candidates[0]
@@ -90,6 +92,12 @@ def find_coco_file(path: Path, splits: Sequence[str]) -> Path:
         expected=f"annotations/instances_{splits[0]}.json, or {splits[0]}.json",
         hint="give the JSON file itself",
     )
+
+
+def _has_products_beside(file: Path) -> bool:
+    """Whether a file has labels of shops, beside those of the products of the same images."""
+    split = file.name.removeprefix("shop_")
+    return split != file.name and file.with_name(f"instances_{split}").is_file()
 
 
 def has_split(folder: Path, split: str) -> bool:

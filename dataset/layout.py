@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,9 @@ from dataset.checksums import CHECKSUMS
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 Splits = tuple[tuple[str, float], ...]
-# Of the files in each folder; those of depth, normals and ids are PNG.
+# Of the files in each folder of every set; those of depth, normals and ids are PNG.
 SUFFIXES = {"images": ".jpg", "scenes": ".json", "labels": ".json"}
+SHOP = "shop"
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Layout:
         return self.root / "failures.jsonl"
 
     def folders(self, extras: Sequence[str]) -> tuple[str, ...]:
-        """The folders that hold the data set; extras: those of depth, normals and ids that it has."""
+        """The folders that hold the data set; extras: those of depth, normals, ids and shop that it has."""
         return ("annotations", *extras, *SUFFIXES)
 
     def image(self, stem: str) -> Path:
@@ -51,16 +53,26 @@ class Layout:
     def labels(self, stem: str) -> Path:
         return self.root / "labels" / f"{stem}.json"
 
-    def extra(self, kind: str, stem: str) -> Path:
-        """Return the path of an image of "depth", "normals" or "ids"."""
-        return self.root / kind / f"{stem}.png"
-
     def file(self, folder: str, stem: str) -> Path:
         """Return the path of an image's file in a folder: "images", "scenes", "labels", "depth", ..."""
-        return self.root / folder / f"{stem}{SUFFIXES.get(folder, '.png')}"
+        return self.root / folder / f"{stem}{suffix_of(folder)}"
 
     def annotations(self, split: str) -> Path:
         return self.root / "annotations" / f"instances_{split}.json"
+
+    def shop(self, split: str) -> Path:
+        """Return the path of the COCO file of labels beyond products."""
+        return self.root / "annotations" / f"{SHOP}_{split}.json"
+
+
+def suffix_of(folder: str) -> str:
+    """Return the ending of the files in a folder, such as ".png"."""
+    return SUFFIXES.get(folder, ".json" if folder == SHOP else ".png")
+
+
+def stem_in(name: str) -> str:
+    """Return the stem of an image's file name, which may stand in folders of its own."""
+    return posixpath.splitext(name.replace("\\", "/"))[0]
 
 
 def stem_of(index: int, view: int) -> str:

@@ -213,6 +213,56 @@ class AnnotationRecord(_Record):
 
 
 @dataclass(frozen=True)
+class MarkRecord(AnnotationRecord):
+    """A price tag, a gap or a shelf line in an image.
+
+    kind: the name of its category. position: of the products that belong there; of a line, the name of its board. text,
+    instance: of a tag. sold_out: SKU of a gap. ends: x1, y1, x2, y2 of the visible part of a line's centre, pixels.
+    """
+
+    kind: str | None = None
+    position: str | None = None
+    text: str | None = None
+    sold_out: str | None = None
+    ends: Sequence[float] | None = None
+    _checks: ClassVar[Mapping[str, Check]] = {
+        **AnnotationRecord._checks,
+        "kind": is_text,
+        "position": is_text,
+        "text": is_text,
+        "sold_out": is_text,
+        "ends": _is_box,
+    }
+
+
+@dataclass(frozen=True)
+class LinkRecord(_Record):
+    """Where a product of an image belongs, and which of its sides are seen.
+
+    annotation_id: of the product, in the file of products. tag_id: of the tag of its position, in the file of labels of
+    shops. instance, tag_instance: the same as placements of the scene. position: its place in the plan. Those are
+    missing where there is none. sides: share of its visible pixels by side.
+    """
+
+    image_id: int | None = None
+    annotation_id: int | None = None
+    instance: int | None = None
+    position: str | None = None
+    tag_id: int | None = None
+    tag_instance: int | None = None
+    sides: Mapping[str, float] | None = None
+    _checks: ClassVar[Mapping[str, Check]] = {
+        "image_id": _is_int,
+        "annotation_id": _is_int,
+        "instance": _is_int,
+        "position": is_text,
+        "tag_id": _is_int,
+        "tag_instance": _is_int,
+        "sides": lambda value: isinstance(value, dict),
+    }
+
+
+@dataclass(frozen=True)
 class CategoryRecord(_Record):
     """A class of objects, of ours a SKU.
 
@@ -248,10 +298,11 @@ class CategoryRecord(_Record):
 
 @dataclass(frozen=True)
 class ImageLabels:
-    """An image with its annotations."""
+    """An image with its annotations. links: of labels of shops; `content` leaves them out."""
 
     image: ImageRecord
     annotations: Sequence[AnnotationRecord]
+    links: Sequence[LinkRecord] = ()
 
     @classmethod
     def parse(cls, content: Any) -> Self:

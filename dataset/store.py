@@ -16,11 +16,12 @@ from assets.limits import DATASET_IMAGES, DATASET_INSTANCES, DATASET_JSON, IMAGE
 from dataset.coco_reader import head_of, images_of, objects_of
 from dataset.coco_spool import spool_records, spooled_labels
 from dataset.find import CocoSplit, find_splits
-from dataset.layout import Layout
+from dataset.layout import SHOP, Layout, stem_in
 from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageLabels
 from dataset.shards.index import ShardEntry, has_index, read_categories, read_index, tar_name
 from dataset.shards.parts import read_part
 from dataset.shards.tar import image_suffix, read_samples
+from dataset.shop import SHOP_MEMBER, ShopRecords
 from dataset.spool import BlockSpool
 from dataset.storage.path import StoragePath
 from dataset.values import whole_number
@@ -31,15 +32,26 @@ AT_ONCE = 1024
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An image with its labels. data: its file, or the content of it. where: location for messages."""
+    """An image with its labels. data: its file, or the content of it. where: location for messages.
+
+    shop: the same of its labels of shops, None if it has none.
+    """
 
     labels: ImageLabels
     data: bytes | Path
     where: str
+    shop: bytes | Path | None = None
 
     def read(self) -> bytes:
         """Read the image file. Raises SynthError if it cannot be read."""
         return self.data if isinstance(self.data, bytes) else read_file(self.data, IMAGE_BYTES, "the image")
+
+    def read_shop(self) -> ShopRecords | None:
+        """Read the labels of shops, if it has any. Raises SynthError if they are damaged."""
+        data = self.shop
+        if isinstance(data, Path):
+            data = read_file(data, DATASET_JSON, "labels of a shop") if data.is_file() else None
+        return None if data is None else ShopRecords.parse(data, self.where)
 
 
 class DataPart(Protocol):
@@ -203,7 +215,7 @@ class CocoPart:
                 hint=hint,
             )
         path = self.source.images / name.replace("\\", "/")
-        return StoredImage(labels, path, str(path))
+        return StoredImage(labels, path, str(path), Layout(self.source.root).file(SHOP, stem_in(name)))
 
 
 @dataclass(frozen=True)
@@ -242,8 +254,9 @@ class RenderedStore:
     def stored_images(self, only: Collection[int] | None = None) -> Iterator[StoredImage]:
         for place, file in enumerate(self._files):
             if only is None or place in only:
-                path = Layout(self.folder).image(file.stem)
-                yield StoredImage(_read_labels(file), path, str(path))
+                layout = Layout(self.folder)
+                path = layout.image(file.stem)
+                yield StoredImage(_read_labels(file), path, str(path), layout.file(SHOP, file.stem))
 
 
 def _read_labels(file: Path) -> ImageLabels:
@@ -315,4 +328,5 @@ class ShardImages:
         for place, sample in enumerate(read_samples(self.location, self.entry.name)):
             if only is None or place in only:
                 where = f"{self.location.locate(tar_name(self.entry.name))}, {sample.stem}"
-                yield StoredImage(sample.labels, sample.files[image_suffix(sample.files, sample.image, where)], where)
+                image = sample.files[image_suffix(sample.files, sample.image, where)]
+                yield StoredImage(sample.labels, image, where, sample.files.get(SHOP_MEMBER))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataset.masks import encode_crop
-from dataset.records import AnnotationRecord, CameraRecord, ImageRecord
+from dataset.records import AnnotationRecord, CameraRecord, ImageRecord, LinkRecord, MarkRecord
+from dataset.shop import SIDES, ShopRecords
 from render.frame import Annotation
 from render.geometry import xywh_from_xyxy
 from render.scene import Camera, SceneSpec
+from render.shop.labels import MarkLabel, ShopLabels
 
 
 def image_record(scene: SceneSpec, *, file_name: str, backend: str, renderer: str = "") -> ImageRecord:
@@ -55,4 +57,34 @@ def annotation_record(annotation: Annotation) -> AnnotationRecord:
         amodal_segmentation=encode_crop(amodal.mask, amodal.x, amodal.y, height, width),
         camera_from_object=annotation.camera_from_object.tolist(),
         ignore=int(annotation.ignore),
+    )
+
+
+def shop_records(labels: ShopLabels, camera: Camera) -> ShopRecords:
+    """Return the records of the labels beyond products of an image, without ids."""
+    links = [
+        LinkRecord(
+            instance=link.instance,
+            position=link.position or None,
+            tag_instance=link.tag or None,
+            sides=dict(zip(SIDES, link.sides, strict=True)),
+        )
+        for link in labels.links
+    ]
+    return ShopRecords([_mark_record(label, camera) for label in labels.marks], links)
+
+
+def _mark_record(label: MarkLabel, camera: Camera) -> MarkRecord:
+    visible = label.visible
+    return MarkRecord(
+        instance=label.instance or None,
+        bbox=list(xywh_from_xyxy(visible.box)),
+        area=label.area,
+        iscrowd=0,
+        segmentation=encode_crop(visible.mask, visible.x, visible.y, camera.height, camera.width),
+        kind=label.kind,
+        position=label.position,
+        text=label.text or None,
+        sold_out=label.sku or None,
+        ends=None if label.ends is None else [*label.ends[0], *label.ends[1]],
     )

@@ -35,7 +35,7 @@ ORDER = {
     "dataset": (
         *("problems", "values", "masks", "records", "categories", "images", "tables", "storage", "coco_writer"),
         *("shards", "checksums", "layout", "coco_reader", "review_csv", "review_source", "find", "spool"),
-        *("coco_spool", "store", "formats", "identity"),
+        *("shop", "coco_spool", "store", "formats", "identity"),
     ),
     "render": (
         *("optics", "marks", "scene", "geometry", "outline", "streams", "frame", "light_color", "framing", "sensor"),

@@ -25,7 +25,19 @@ from pipeline.cli.main import main
 from support.paths import ROOT
 
 README = ROOT / "README.md"
-TASKS = ("products", "render", "verify", "jobs", "train", "adapt", "evaluate", "predict", "recognize", "datasets")
+TASKS = (
+    "products",
+    "render",
+    "verify",
+    "shops",
+    "jobs",
+    "train",
+    "adapt",
+    "evaluate",
+    "predict",
+    "recognize",
+    "datasets",
+)
 # Pages whose commands are run, those first that others build on.
 RUN = (README, ROOT / "docs/tour.md", *(ROOT / f"docs/tasks/{task}.md" for task in TASKS))
 PAGES = (README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")), *ROOT.glob("examples/README.md"))

@@ -17,6 +17,7 @@ from assets.plugins import is_python_file, short_name
 from dataset.storage.path import StoragePath
 from pipeline.jobs.files import HowFile, JobIdentity, Paths
 from pipeline.jobs.lease import DRIVER
+from pipeline.run.extras import check_extras
 from pipeline.run.identity import check_streams, json_digest
 from pipeline.run.plugins import check_origins, file_place, trusted_files, unpack_files
 from pipeline.run.settings import BackdropFolders, RunSettings
@@ -103,9 +104,11 @@ def identity_of(settings: JobSettings) -> JobIdentity:
     Raises SynthError for an unknown recipe, backend or preset, or a missing folder.
     """
     from pipeline.run.resources import open_backdrops, render_settings
+    from render.recipes import load_recipe
     from render.sample import DRAWING
 
     render = settings.render
+    check_extras(render.extras, load_recipe(render.recipe, streams=render.streams))
     resolved = render_settings(render)
     return JobIdentity(
         format=1,

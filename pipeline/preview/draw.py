@@ -65,6 +65,14 @@ def chosen_images(store: DataStore, settings: PreviewSettings) -> PreviewSource:
         for part in dict.fromkeys(part for part, _ in chosen)
         for image in part.stored_images({place for other, place in chosen if other is part})
     ]
+    if settings.shop and all(image.shop is None for image in images):
+        hint = "sets have them that were rendered with --shop, from the recipes of shops"
+        raise SynthError(
+            "the data set has no labels of price tags, gaps and shelf lines",
+            code="shop-labels-missing",
+            where=store.where,
+            hint=hint,
+        )
     return PreviewSource(Path(store.where).resolve().name, images, sum(part.count for part in full))
 
 
@@ -93,7 +101,8 @@ def _wanted(
 def _image(stored: StoredImage, names: Mapping[int | None, str], settings: PreviewSettings) -> PreviewImage:
     records = kept_records(stored.labels.annotations, names, settings)
     image = stored.labels.image
-    return PreviewImage(stored.where, stored.data, image.size, records, names, exact=image.rendered)
+    shop = stored.read_shop() if settings.shop else None
+    return PreviewImage(stored.where, stored.data, image.size, records, names, exact=image.rendered, shop=shop)
 
 
 def plot_sheet(source: PreviewSource, out: Path, settings: PreviewSettings) -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +14,15 @@ from assets.errors import SynthError
 from assets.files.image_input import open_image
 from dataset.masks import compressed_mask, decode_mask
 from dataset.records import AnnotationRecord
+from pipeline.preview.mask import DARK, plot_mask
 from pipeline.preview.sheet import Box, Rgb, plot_dashed, plot_label, shorten
+from pipeline.preview.shop import plot_links, shop_items
 from pipeline.preview.types import PreviewImage, Style
 
-DARK: Rgb = (20, 20, 20)
-LONGEST_SKU = 18
+LONGEST_WORDS = 18
 TEXT = 11
 # Pixels around the tile: a line there is not seen.
 BEYOND = 8.0
-# Parts of a pixel in which OpenCV is given places.
-SHIFT = 4
 
 
 def tile_size(image: PreviewImage) -> tuple[int, int]:
@@ -49,16 +49,45 @@ def plot_tile(image: PreviewImage, size: tuple[int, int], style: Style) -> Image
 def _draw(image: PreviewImage, pixels: NDArray[np.uint8], size: tuple[int, int], style: Style) -> Image.Image:
     scale = size[0] / pixels.shape[1], size[1] / pixels.shape[0]
     tile = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
-    boxes = []
-    for place, record in enumerate(image.records):
+    drawn = []
+    for record, color, words in _items(image):
         if record.bbox is None:
             raise ValueError(f"bbox: {record.value('bbox')!r}, expected four numbers")
-        color = distinct_color(_number_of(record, place))
-        outlined = style != "box" and _plot_mask(tile, _mask_of(image, record, pixels), color, scale, style)
-        boxes.append((record, _edges_of(record.bbox, scale, size), color, style == "outline" and outlined))
+        outlined = style != "box" and plot_mask(tile, _mask_of(image, record, pixels), color, scale, style)
+        edges = _edges_of(record.bbox, scale, size)
+        drawn.append(_Drawn(record, edges, color, words, outlined=style == "outline" and outlined))
     canvas = Image.fromarray(tile)
-    _plot_boxes(canvas, image, boxes)
+    draw = ImageDraw.Draw(canvas)
+    _plot_boxes(draw, drawn)
+    if image.shop is not None:
+        plot_links(draw, {one.record.instance: one.middle for one in drawn}, image.shop)
+    _plot_words(draw, drawn, canvas.size)
     return canvas
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A record on the tile. edges: of its box, pixels of the tile. outlined: its mask is drawn, no box is needed."""
+
+    record: AnnotationRecord
+    edges: Box
+    color: Rgb
+    words: str
+    outlined: bool
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        return (self.edges[0] + self.edges[2]) / 2, (self.edges[1] + self.edges[3]) / 2
+
+
+def _items(image: PreviewImage) -> Iterable[tuple[AnnotationRecord, Rgb, str]]:
+    """What is drawn of an image, each with its colour and its words."""
+    if image.shop is not None:
+        return shop_items(image.records, image.shop)
+    return (
+        (record, distinct_color(_number_of(record, place)), image.sku_of(record))
+        for place, record in enumerate(image.records)
+    )
 
 
 def _edges_of(box: Sequence[float], scale: tuple[float, float], size: tuple[int, int]) -> Box:
@@ -86,44 +115,21 @@ def _mask_of(image: PreviewImage, record: AnnotationRecord, pixels: NDArray[np.u
     return decode_mask(counts, height, width) if counts else None
 
 
-def _plot_mask(
-    tile: NDArray[np.uint8],
-    mask: NDArray[np.uint8] | None,
-    color: Rgb,
-    scale: tuple[float, float],
-    style: Style,
-) -> bool:
-    """Draw the outline, for masks with a tint inside; whether there was a mask."""
-    import cv2
-
-    if mask is None or not mask.any():
-        return False
-    if style == "mask":
-        inside = cv2.resize(mask, tile.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
-        tile[inside] = (tile[inside] * 0.65 + np.array(color) * 0.35).astype(np.uint8)
-    found, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    # From the middles of pixels of the image to those of the tile.
-    lines = [(((line + 0.5) * scale - 0.5) * (1 << SHIFT)).round().astype(np.int32) for line in found]
-    # Dark on both sides, so that the line shows on any print.
-    for shade, width in ((DARK, 3), (color, 1)):
-        cv2.polylines(tile, lines, True, shade, width, cv2.LINE_AA, SHIFT)
-    return True
+def _plot_boxes(draw: ImageDraw.ImageDraw, drawn: Sequence[_Drawn]) -> None:
+    """Draw the boxes of what has no outline."""
+    for one in drawn:
+        x0, y0, x1, y1 = one.edges
+        if one.record.ignored:
+            plot_dashed(draw, one.edges, one.color)
+        elif not one.outlined:
+            draw.rectangle((x0 - 1, y0 - 1, x1 + 1, y1 + 1), outline=DARK, width=4)
+            draw.rectangle(one.edges, outline=one.color, width=2)
 
 
-Drawn = tuple[AnnotationRecord, Box, Rgb, bool]
-
-
-def _plot_boxes(canvas: Image.Image, image: PreviewImage, boxes: Sequence[Drawn]) -> None:
-    """Boxes of what has no outline, then all words: the words of one must not lie under the lines of another."""
-    draw = ImageDraw.Draw(canvas)
-    for record, edges, color, outlined in boxes:
-        if record.ignored:
-            plot_dashed(draw, edges, color)
-        elif not outlined:
-            draw.rectangle((edges[0] - 1, edges[1] - 1, edges[2] + 1, edges[3] + 1), outline=DARK, width=4)
-            draw.rectangle(edges, outline=color, width=2)
+def _plot_words(draw: ImageDraw.ImageDraw, drawn: Sequence[_Drawn], size: tuple[int, int]) -> None:
+    """Write all words last: those of one must not lie under the lines of another."""
     taken: list[Box] = []
-    for record, edges, color, _ in boxes:
-        if not record.ignored:
-            text = shorten(image.sku_of(record), LONGEST_SKU)
-            taken.append(plot_label(draw, edges[:2], text, color, TEXT, taken=taken, within=canvas.size))
+    for one in drawn:
+        if one.words and not one.record.ignored:
+            text = shorten(one.words, LONGEST_WORDS)
+            taken.append(plot_label(draw, one.edges[:2], text, one.color, TEXT, taken=taken, within=size))

@@ -14,6 +14,7 @@ from assets.errors import SynthError, unknown_name
 from assets.files.image_input import open_image
 from assets.options import Option
 from dataset.records import AnnotationRecord, sku_of
+from dataset.shop import ShopRecords
 from dataset.values import number
 
 T = TypeVar("T")
@@ -39,6 +40,10 @@ class PreviewSettings:
         float | None, Option("Only instances less visible than this fraction.", "Filters", minimum=0, maximum=1)
     ] = None
     style: Annotated[Style, Option("Drawing style of the instances.", "Output")] = "outline"
+    shop: Annotated[
+        bool,
+        Option("Also price tags, gaps and shelf lines, in the colours of the products that belong there.", "Output"),
+    ] = False
     images: Annotated[
         Path | None, Option("Folder of the images, if they are not beside their COCO file.", "Data", exists="folder")
     ] = None
@@ -67,7 +72,8 @@ class PreviewImage:
     """An image to draw. data: its file, or what stands in it. records: annotations that are drawn.
 
     size: width and height that its labels count in, None if they do not say. names: category id -> SKU. exact:
-    whether a mask that cannot be read is a mistake, as in sets of our own, or left out.
+    whether a mask that cannot be read is a mistake, as in sets of our own, or left out. shop: labels of shops, if they
+    are to be drawn.
     """
 
     where: str
@@ -76,6 +82,7 @@ class PreviewImage:
     records: Sequence[AnnotationRecord]
     names: Mapping[int | None, str]
     exact: bool = False
+    shop: ShopRecords | None = None
 
     def read(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB as the labels count pixels. Raises SynthError if it cannot be read."""

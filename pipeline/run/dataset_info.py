@@ -53,7 +53,7 @@ class DatasetInfo(FileModel):
 
     @property
     def extras(self) -> tuple[str, ...]:
-        """The stored extras among depth, normals and ids."""
+        """The stored extras among depth, normals, ids and shop."""
         return tuple(filter(None, self.identity.extras.split(",")))
 
     def to_json(self) -> str:

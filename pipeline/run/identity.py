@@ -14,7 +14,7 @@ from assets.options import MAX_SEED
 from dataset.layout import Splits
 from render.streams import STREAMS
 
-EXTRAS = ("depth", "normals", "ids")
+EXTRAS = ("depth", "normals", "ids", "shop")
 # Ranges of the command line.
 MAX_SIDE, MAX_VIEWS = 8192, 100
 Side = Annotated[int, Field(ge=8, le=MAX_SIDE)]

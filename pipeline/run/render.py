@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder, remove_leftovers, sweep_cache, sync_folder
-from assets.files.json_input import parse_json
 from assets.files.source_pins import SourcePins
 from assets.interrupt import never
 from assets.library import check_sources
-from assets.limits import DATASET_JSON, read_file
 from assets.progress import Reporter
-from dataset.checksums import ChecksumSpool, sha256, sha256_of, sound_digests, spool_checksums, write_checksums
-from dataset.layout import Layout, split_of, stem_of
-from dataset.records import ImageLabels
+from dataset.checksums import spool_checksums
+from dataset.layout import Layout, stem_of, suffix_of
 from pipeline.run.dataset_info import check_folder, claim_folder, describe_run, keep_streams
+from pipeline.run.extras import check_extras
 from pipeline.run.failures import FailureList
+from pipeline.run.merge import merge_labels
 from pipeline.run.resources import open_backdrops, open_library, render_settings
 from pipeline.run.scene import render_scene, start_worker
-from pipeline.run.settings import RunSettings, recipe_text
+from pipeline.run.settings import RunSettings
 from pipeline.workers.disk_errors import disk_error
 from pipeline.workers.pool import Outcome, run_scenes
 from pipeline.workers.process import SceneFunctions
@@ -36,9 +33,6 @@ RENDERING = SceneFunctions(render_scene, start_worker)
 MIN_FAILURES = 3
 # If this many fail and none succeeds, the run stops early.
 MAX_ONLY_FAILURES = 10
-
-
-RETRY_HINT = "delete the file and run the same command again: the image is then rendered again"
 
 
 @dataclass
@@ -84,6 +78,7 @@ def run_render(
     backdrops = open_backdrops(settings.backdrops)
     settings = keep_streams(settings)
     recipe = load_recipe(settings.recipe, streams=settings.streams)
+    check_extras(settings.extras, recipe)
     info = describe_run(settings, catalog, backdrops, recipe, render_settings(settings))
     layout = Layout(settings.out)
     with lock_folder(settings.out) as lock:
@@ -98,7 +93,8 @@ def run_render(
             if not summary.interrupted:
                 _check_complete(settings, layout, summary)
                 with spool_checksums(settings.out) as checksums:
-                    _merge_labels(settings, layout, catalog, summary, checksums)
+                    counts, summary.skus = merge_labels(settings, layout, catalog, checksums)
+                summary.images, summary.annotations = counts.images, counts.annotations
                 for folder in _folders(layout):
                     sync_folder(folder)
         except BrokenPipeError:
@@ -196,9 +192,9 @@ def _count_outcome(outcome: Outcome, summary: RunSummary, failures: FailureList)
 
 def _finished_scenes(settings: RunSettings, layout: Layout) -> set[int]:
     """Return scenes with all files of all views. Folders are listed once instead of 100,000 lookups."""
-    folders = {"labels": ".json", "scenes": ".json", "images": ".jpg", **dict.fromkeys(settings.extras, ".png")}
     complete: set[str] | None = None
-    for name, suffix in folders.items():
+    for name in ("labels", "scenes", "images", *settings.extras):
+        suffix = suffix_of(name)
         with os.scandir(layout.root / name) as entries:
             stems = {entry.name.removesuffix(suffix) for entry in entries if entry.name.endswith(suffix)}
         complete = stems if complete is None else complete & stems
@@ -233,71 +229,3 @@ def _check_complete(settings: RunSettings, layout: Layout, summary: RunSummary) 
         scenes = "1 rendered scene is" if lost == 1 else f"{lost} rendered scenes are"
         hint = "check whether something else changes the folder, and run the same command again: it renders them again"
         raise SynthError(f"{scenes} missing", code="scenes-lost", where=str(settings.out), hint=hint)
-
-
-def _merge_labels(
-    settings: RunSettings, layout: Layout, catalog: Catalog, summary: RunSummary, checksums: ChecksumSpool
-) -> None:
-    """Write one COCO file per split from the images' own labels, in the order of the scenes, then all checksums."""
-    from assets.catalog.category_ids import ids_of
-    from dataset.categories import catalog_categories
-    from dataset.coco_writer import numbered, write_coco
-    from dataset.records import Head
-
-    categories = catalog_categories(catalog, ids_of(catalog))
-    licenses = ({"id": 1, "name": settings.licence, "url": ""},) if settings.licence else ()
-    seen: set[str] = set()
-    for name, _ in settings.splits:
-        said = f"synthetic scenes, recipe {recipe_text(settings.recipe)}, {name}"
-        info = {"description": said, "version": "1.0", "contributor": settings.creator}
-        images = _images(settings, layout, name, seen, checksums)
-        counts = write_coco(
-            layout.annotations(name),
-            numbered(images, categories, licensed=bool(settings.licence)),
-            Head(categories, info, licenses),
-        )
-        summary.images += counts.images
-        summary.annotations += counts.annotations
-    for file in (layout.info, *(layout.annotations(name) for name, _ in settings.splits)):
-        checksums.add(file.relative_to(layout.root).as_posix(), sha256_of(file))
-    write_checksums(layout.root, checksums)
-    summary.skus = len(seen)
-
-
-def _images(
-    settings: RunSettings, layout: Layout, split: str, seen: set[str], checksums: ChecksumSpool
-) -> Iterator[ImageLabels]:
-    for index in range(settings.scenes):
-        if split_of(index, settings.splits) != split:
-            continue
-        for view in range(settings.views):
-            file = layout.labels(stem_of(index, view))
-            if not file.exists():
-                continue  # a failed scene: reported, and not part of the set
-            try:
-                data = read_file(file, DATASET_JSON, "an image's labels")
-                fragment: dict[str, Any] = parse_json(data, "an image's labels", str(file), hint=RETRY_HINT)
-                labels = ImageLabels.parse(fragment)
-                seen.update(record.sku for record in labels.annotations if record.sku is not None)
-            except (ValueError, KeyError, TypeError) as error:
-                raise SynthError(
-                    "the labels of an image are damaged",
-                    code="labels-damaged",
-                    where=str(file),
-                    found=str(error),
-                    hint=RETRY_HINT,
-                ) from error
-            _add_checksums(layout, file.stem, data, fragment, settings.extras, checksums)
-            yield labels
-
-
-def _add_checksums(
-    layout: Layout, stem: str, labels: bytes, fragment: dict[str, Any], extras: Sequence[str], checksums: ChecksumSpool
-) -> None:
-    """Add the digests of an image's files, stored when they were written; earlier versions are hashed now."""
-    folders = ("images", "scenes", *extras)
-    digests = sound_digests(fragment.get("sha256"), folders) or {
-        folder: sha256_of(file) for folder in folders if (file := layout.file(folder, stem)).is_file()
-    }
-    for folder, digest in {**digests, "labels": sha256(labels)}.items():
-        checksums.add(layout.file(folder, stem).relative_to(layout.root).as_posix(), digest)

@@ -7,23 +7,21 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.source_pins import SourcePins
 from assets.plugins import short_name
 from dataset.checksums import sha256
-from dataset.layout import Layout, stem_of
+from dataset.layout import Layout, stem_of, suffix_of
 from dataset.records import ImageLabels
 from dataset.shards.index import ShardSample
+from pipeline.run.extras import EXTRAS
 from pipeline.run.settings import RunSettings
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from assets.library import Library
     from render.backends.protocol import Backend
     from render.choice import SceneProducts
-    from render.frame import Frame, Geometry
+    from render.frame import Frame
     from render.recipes.mix import Recipe
     from render.scene import SceneSpec
 
@@ -115,7 +113,8 @@ def write_image(scene: SceneSpec, library: Library, backend: Backend, settings: 
     # Before the image: if rendering crashes the process, the spec of the scene is kept.
     write_atomic(layout.scene(stem), spec)
     image = render_image(scene, library, backend, settings)
-    rendered = {"images": image.files["jpg"], **{kind: image.files[f"{kind}.png"] for kind in settings.extras}}
+    extras = {kind: image.files[f"{kind}{suffix_of(kind)}"] for kind in settings.extras}
+    rendered = {"images": image.files["jpg"], **extras}
     for folder, content in rendered.items():
         write_atomic(layout.file(folder, stem), content)
     # Last: its existence means that the image is complete.
@@ -138,7 +137,8 @@ def render_image(scene: SceneSpec, library: Library, backend: Backend, settings:
 
     frame = render_frame(scene, library, backend)
     files = {"jpg": jpeg_of(frame, scene)}
-    files |= {f"{kind}.png": EXTRAS[kind](scene, library, frame.geometry) for kind in settings.extras}
+    for kind in settings.extras:
+        files[f"{kind}{suffix_of(kind)}"] = EXTRAS[kind](scene, library, frame.geometry, frame.annotations)
     renderer = f"{backend.device}; versions {versions_digest()}"
     stem = stem_of(scene.index, scene.view)
     image = image_record(scene, file_name=f"{stem}.jpg", backend=short_name(settings.backend), renderer=renderer)
@@ -154,43 +154,3 @@ def jpeg_of(frame: Frame, scene: SceneSpec) -> bytes:
     subsampling = 0 if quality >= FULL_COLOUR_QUALITY else 2
     Image.fromarray(frame.rgb).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return buffer.getvalue()
-
-
-def depth_png(_scene: SceneSpec, _library: Library, geometry: Geometry) -> bytes:
-    """Return a 16-bit PNG: depth along the optical axis in millimetres, 0 = nothing, 65535 = that or farther."""
-    import numpy as np
-
-    millimetres = np.where(np.isfinite(geometry.depth), geometry.depth * 1000.0, 0.0)
-    return _encode_png((np.clip(millimetres, 0, 65535) + 0.5).astype(np.uint16))
-
-
-def normals_png(scene: SceneSpec, library: Library, geometry: Geometry) -> bytes:
-    """Return a 16-bit RGB PNG: (n + 1) / 2 * 65535 per axis of the camera frame, 0 0 0 = nothing."""
-    import numpy as np
-
-    from render.labels import trace_normals
-
-    coded = ((trace_normals(scene, library, geometry) + 1) / 2 * 65535 + 0.5).astype(np.uint16)
-    coded[geometry.ids == 0] = 0
-    return _encode_png(coded[..., ::-1])
-
-
-def ids_png(_scene: SceneSpec, _library: Library, geometry: Geometry) -> bytes:
-    """Return a 16-bit PNG: 0 = background, k = the scene's placement k - 1."""
-    import numpy as np
-
-    return _encode_png(geometry.ids.astype(np.uint16))
-
-
-EXTRAS = {"depth": depth_png, "normals": normals_png, "ids": ids_png}
-
-
-def _encode_png(pixels: np.ndarray) -> bytes:
-    import cv2
-
-    encoded, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not encoded:
-        raise SynthError(
-            "a PNG could not be encoded", code="image-encoding-failed", found=f"{pixels.shape} {pixels.dtype}"
-        )
-    return data.tobytes()

@@ -51,9 +51,9 @@ class RunSettings:
     """A render run. Everything up to `streams` decides the bytes of the data set; the rest only how it is made.
 
     recipe: a name or a path to YAML, or several with their shares. samples, denoise: None for those of the preset.
-    splits: name and share, sum 1. extras: of depth, normals, ids. streams: version of the random streams and of the
-    recipes' defaults, which an existing set keeps. workers: processes; they share the machine's threads. timeout_s: for
-    one scene with all its views, long enough for 128 samples of a full HD image on two cores. memory_mb: a worker
+    splits: name and share, sum 1. extras: of depth, normals, ids, shop. streams: version of the random streams and of
+    the recipes' defaults, which an existing set keeps. workers: processes; they share the machine's threads. timeout_s:
+    for one scene with all its views, long enough for 128 samples of a full HD image on two cores. memory_mb: a worker
     above it is replaced before its next scene. threads_each: of a worker, where other runs use the machine too; 0 for
     all threads.
     """
@@ -94,6 +94,7 @@ class RunSettings:
                 ("depth", "Store depth as 16-bit PNG in millimetres."),
                 ("normals", "Store normals as 16-bit PNG."),
                 ("ids", "Store instance ids as 16-bit PNG."),
+                ("shop", "Store labels of price tags, gaps and shelf lines, and where products belong."),
             ),
         ),
     ] = ()

@@ -12,21 +12,24 @@ import numpy as np
 from assets.limits import IMAGE_BYTES, read_file
 from dataset.coco_spool import spool_records, spooled_labels
 from dataset.find import CocoSplit
+from dataset.layout import SHOP, Layout, stem_in
 from dataset.problems import Problems, check_usable
 from dataset.records import AnnotationRecord, ImageLabels, ImageRecord
 from dataset.shards.index import ShardSample
 from dataset.shards.tar import IMAGES
+from dataset.shop import SHOP_MEMBER
 from dataset.spool import BlockSpool
 from dataset.store import leaves_folder
 from dataset.values import short, whole_number
 
-# What `synth render` writes beside the images: suffix in the tar, folder and suffix on disk.
-BESIDE = (
-    ("depth.png", "depth", ".png"),
-    ("normals.png", "normals", ".png"),
-    ("ids.png", "ids", ".png"),
-    ("scene.json", "scenes", ".json"),
-)
+# What `synth render` writes beside the images: suffix in the tar, folder on disk.
+BESIDE = {
+    "depth.png": "depth",
+    "normals.png": "normals",
+    "ids.png": "ids",
+    SHOP_MEMBER: SHOP,
+    "scene.json": "scenes",
+}
 # Stems that every tar reader takes apart as we do: up to the first dot.
 STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
 
@@ -93,8 +96,8 @@ def _sample(labels: ImageLabels, split: CocoSplit, taken: set[str]) -> ShardSamp
     name = str(image.file_name).replace("\\", "/")
     stem = PurePosixPath(name).stem
     files = {_suffix(name): read_file(split.images / str(image.file_name), IMAGE_BYTES, "the image")}
-    for suffix, folder, ending in BESIDE:
-        path = split.root / folder / f"{stem}{ending}"
+    for suffix, folder in BESIDE.items():
+        path = Layout(split.root).file(folder, stem_in(name))
         if path.is_file():
             files[suffix] = read_file(path, IMAGE_BYTES, "the image")
     return ShardSample(_free_stem(stem, int(image.value("id")), taken), files, image, labels.annotations)

@@ -6,13 +6,15 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from itertools import chain
+from pathlib import Path
 
 from rich.console import Console
 
 from assets.errors import SynthError, unknown_name
 from assets.files.atomic import lock_folder, write_atomic
 from assets.interrupt import until_interrupted
+from assets.limits import DATASET_JSON, read_file
 from assets.progress import StepProgress
 from dataset.checksums import (
     CHECKSUMS,
@@ -24,12 +26,14 @@ from dataset.checksums import (
     write_checksums,
 )
 from dataset.coco_writer import write_coco
-from dataset.records import CategoryRecord, ImageLabels
+from dataset.layout import SHOP, Layout, stem_in
+from dataset.records import CategoryRecord, Head, ImageLabels, ImageRecord
 from dataset.shards.index import ShardEntry, ShardSample, read_categories, read_index
 from dataset.shards.parts import read_part
 from dataset.shards.tar import image_suffix, read_samples
+from dataset.shop import CATEGORIES, ShopRecords, numbered_marks
 from dataset.storage.path import StoragePath
-from dataset.store import leaves_folder
+from dataset.store import ShardImages, leaves_folder
 from pipeline.run.scene import labels_json
 from pipeline.shards.about import DATASET, AboutShards, read_about
 from pipeline.shards.pack import SHARD_STEP, SHARDS_KEPT, DataSummary, summarise
@@ -107,7 +111,7 @@ def _unpack_split(
     categories: list[CategoryRecord],
     progress: StepProgress,
 ) -> None:
-    path = target.folder / "annotations" / f"instances_{split}.json"
+    path = Layout(target.folder).annotations(split)
     path.parent.mkdir(parents=True, exist_ok=True)
     rendered = about.rendered is not None
     said = about.heads.get(split) or read_part(location, shards[0]).head
@@ -122,16 +126,32 @@ def _unpack_split(
 
     write_coco(path, images(), replace(said, categories=categories))
     target.checksums.add(path.relative_to(target.folder).as_posix(), sha256_of(path))
+    _merge_marks(location, shards, target, split, said)
+
+
+def _merge_marks(location: StoragePath, shards: Sequence[ShardEntry], target: _Target, split: str, head: Head) -> None:
+    """Write the COCO file of labels of shops, if images of the split have any."""
+    images = _with_marks(location, shards, target.folder)
+    if (first := next(images, None)) is not None:
+        path = Layout(target.folder).shop(split)
+        write_coco(path, numbered_marks(chain([first], images)), replace(head, categories=CATEGORIES), linked=True)
+        target.checksums.add(path.relative_to(target.folder).as_posix(), sha256_of(path))
+
+
+def _with_marks(
+    location: StoragePath, shards: Sequence[ShardEntry], folder: Path
+) -> Iterator[tuple[ImageLabels, ShopRecords]]:
+    for shard in shards:
+        for labels in ShardImages(location, shard).labels():
+            file = Layout(folder).file(SHOP, stem_in(_safe_name(labels.image, shard.name)))
+            if file.is_file():
+                yield labels, ShopRecords.parse(read_file(file, DATASET_JSON, "labels of a shop"), str(file))
 
 
 def _write_files(sample: ShardSample, target: _Target, where: str, taken: set[int], *, labels: bool) -> None:
     """The files of a sample where an ordinary set has them. taken: hashes of the names of the split's images."""
     suffix = image_suffix(sample.files, sample.image, where)
-    name = (sample.image.file_name or "").replace("\\", "/")
-    if not name or leaves_folder(name):
-        raise SynthError(
-            "the name of an image points outside the folder", code="path-unsafe", where=where, found=repr(name)
-        )
+    name = _safe_name(sample.image, where)
     if hash(name) in taken:
         raise SynthError(
             "two images have the same name",
@@ -141,7 +161,7 @@ def _write_files(sample: ShardSample, target: _Target, where: str, taken: set[in
             hint="unpack the splits one by one",
         )
     taken.add(hash(name))
-    folder, stem = target.folder, PurePosixPath(name).stem
+    folder, stem = target.folder, stem_in(name)
     written = {"images": sample.files[suffix]}
     target.add(folder / "images" / name, sample.files[suffix])
     for other, content in sample.files.items():
@@ -153,3 +173,13 @@ def _write_files(sample: ShardSample, target: _Target, where: str, taken: set[in
         image = replace(sample.image, id=None, license=None)
         own = [replace(record, id=None, image_id=None, category_id=None) for record in sample.annotations]
         target.add(folder / "labels" / f"{stem}.json", labels_json(ImageLabels(image, own), written))
+
+
+def _safe_name(image: ImageRecord, where: str) -> str:
+    """The name of an image's file. Raises SynthError if it has none, or one outside the folder of images."""
+    name = (image.file_name or "").replace("\\", "/")
+    if not name or leaves_folder(name):
+        raise SynthError(
+            "the name of an image points outside the folder", code="path-unsafe", where=where, found=repr(name)
+        )
+    return name

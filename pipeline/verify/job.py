@@ -18,6 +18,7 @@ from assets.files.scratch import scratch_folder
 from dataset.layout import stem_of
 from dataset.shards.index import ShardEntry, ShardSample, tar_name
 from dataset.shards.tar import read_samples, samples_of
+from dataset.shop import SHOP_MEMBER
 from dataset.storage.path import StoragePath
 from pipeline.jobs.files import JobIdentity
 from pipeline.jobs.pilot import run_tasks
@@ -33,7 +34,7 @@ from pipeline.run.plugins import HINT, lacking, trusted_files
 from pipeline.verify.extras import EXTRA_CHECKS
 from pipeline.verify.images import ImagesChecked, rendering_problems, too_costly
 from pipeline.verify.records import Violation
-from pipeline.verify.scenes import compare_traced
+from pipeline.verify.scenes import compare_shop, compare_traced
 from pipeline.verify.settings import VerifySettings
 
 AGAIN = "sampling scenes and rendering images again"
@@ -183,3 +184,7 @@ def _compare_extras(stored: Mapping[str, bytes], made: Mapping[str, bytes], wher
             continue  # reported where all shards are read
         else:
             yield from compare_traced(pixels, made[name], kind, f"{where}.{name}")
+    if SHOP_MEMBER in made and SHOP_MEMBER not in stored:
+        yield Violation(where, f"{SHOP_MEMBER} is missing")
+    elif SHOP_MEMBER in made:
+        yield from compare_shop(stored[SHOP_MEMBER], made[SHOP_MEMBER], f"{where}.{SHOP_MEMBER}")

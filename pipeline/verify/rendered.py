@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from assets.files.json_input import read_json, stream_json
 from assets.limits import COCO_BYTES, DATASET_JSON, read_file
 from dataset.categories import catalog_categories, same_category
 from dataset.find import CocoSplit
-from dataset.layout import SUFFIXES, Layout, split_of, stem_of
+from dataset.layout import SHOP, Layout, split_of, stem_of, suffix_of
 from dataset.records import AnnotationRecord, CategoryRecord, ImageLabels
 from dataset.store import CocoPart
 from dataset.values import short
@@ -34,8 +34,12 @@ from pipeline.verify.records import MALFORMED, Record, Violation
 from pipeline.verify.report import ImageFindings, Tally
 from pipeline.verify.scenes import Sources, check_scenes, open_sources
 from pipeline.verify.settings import VerifySettings
+from pipeline.verify.shop import check_merged, check_shop
 from pipeline.verify.walk import check_labelled
 from pipeline.workers.mesh_process import MeshProcess
+
+if TYPE_CHECKING:
+    from render.scene import SceneSpec
 
 
 @contextmanager
@@ -102,7 +106,8 @@ class RenderedChecks:
 
     def _extras(self, image: Record) -> Mapping[str, NDArray[np.uint16] | str]:
         stem = stem_of(image["index"], image["view"])
-        return {kind: read_png(self.layout.extra(kind, stem), EXTRA_CHECKS[kind][1]) for kind in self.info.extras}
+        kinds = [kind for kind in self.info.extras if kind in EXTRA_CHECKS]
+        return {kind: read_png(self.layout.file(kind, stem), EXTRA_CHECKS[kind][1]) for kind in kinds}
 
     def _check_own(self, split: str, where: str, image: Record, records: list[Record]) -> Iterator[Violation]:
         """Check an image against dataset.json, its own labels and its scene."""
@@ -115,7 +120,7 @@ class RenderedChecks:
             yield Violation(where, f"file {image['file_name']} also belongs to another image")
         self.stems.add(stem)
         yield from _check_place(self.info, split, image, where)
-        yield from _check_stored(self.layout, stem, image, records, where)
+        yield from _check_stored(self.layout, stem, image, records, where, shop=SHOP in self.info.extras)
 
     def _check_head(self, part: CocoPart, name: str, records: Sequence[CategoryRecord]) -> Iterator[Violation]:
         """Check licence and creator against dataset.json, categories against the catalogue."""
@@ -134,6 +139,8 @@ class RenderedChecks:
     def check_rest(self, tally: Tally) -> None:
         if not tally.ended:
             tally.add(_check_folders(self.layout, self.info, self.stems))
+            for part in self.parts if SHOP in self.info.extras else ():
+                tally.add(check_merged(self.layout, part.split))
             folders = self.layout.folders(self.info.extras)
             check_list(self.layout.root, folders, tally, required=bool(self.info.checksums))
         if self.sources.library is None or self.sources.images is None:
@@ -179,8 +186,10 @@ def _check_place(info: DatasetInfo, split: str, image: Record, where: str) -> It
         yield Violation(where, f"scene {image['index']} belongs to a different split than {split}")
 
 
-def _check_stored(layout: Layout, stem: str, image: Record, records: list[Record], where: str) -> Iterator[Violation]:
-    """The image's own labels and its SceneSpec say the same as the COCO file."""
+def _check_stored(
+    layout: Layout, stem: str, image: Record, records: list[Record], where: str, *, shop: bool
+) -> Iterator[Violation]:
+    """The image's own labels and its SceneSpec say the same as the COCO file. shop: there are labels of shops."""
     from render.coco import camera_record
     from render.scene import SceneSpec
 
@@ -209,6 +218,21 @@ def _check_stored(layout: Layout, stem: str, image: Record, records: list[Record
             yield Violation(where, f"camera.{name} differs from scenes/{stem}.json")
     for record in records:
         yield from _check_placement(scene, record, stem, where)
+    if shop:
+        yield from _check_shop(layout, stem, image, records, scene)
+
+
+def _check_shop(
+    layout: Layout, stem: str, image: Record, records: list[Record], scene: SceneSpec
+) -> Iterator[Violation]:
+    file = layout.file(SHOP, stem)
+    name = f"{SHOP}/{file.name}"
+    try:
+        data = read_file(file, DATASET_JSON, "labels of a shop")
+    except (SynthError, OSError) as error:
+        yield Violation(name, str(error))
+    else:
+        yield from check_shop(data, image, records, name, scene)
 
 
 def _check_placement(scene: Any, record: Record, stem: str, where: str) -> Iterator[Violation]:
@@ -240,7 +264,7 @@ def _check_folders(layout: Layout, info: DatasetInfo, stems: set[str]) -> Iterat
                 yield Violation(
                     f"{name}/{file}", "left half written by a run that was killed: render again to clean up"
                 )
-            elif name not in ("annotations", "scenes") and file.removesuffix(SUFFIXES.get(name, ".png")) not in stems:
+            elif name not in ("annotations", "scenes") and file.removesuffix(suffix_of(name)) not in stems:
                 yield Violation(f"{name}/{file}", "belongs to no image of any annotation file")
     wanted = (stem_of(index, view) for index in range(info.scenes) for view in range(info.identity.views))
     missing = (stem for stem in wanted if stem not in stems)

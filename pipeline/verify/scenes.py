@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +15,17 @@ from numpy.typing import NDArray
 from assets.catalog.sku_lists import Root, SkuSource
 from assets.errors import SynthError
 from assets.files.image_input import decode_pixels
-from assets.files.json_input import read_json
+from assets.files.json_input import parse_json, read_json
 from assets.limits import DATASET_JSON, read_file
 from assets.plurals import count_of
-from dataset.layout import Layout, stem_of
+from dataset.layout import SHOP, Layout, stem_of
 from pipeline.run.dataset_info import DatasetInfo, backdrop_folders, listed_in
+from pipeline.run.extras import EXTRAS
 from pipeline.run.identity import check_streams
 from pipeline.run.plugins import lacking, trusted_files
-from pipeline.run.scene import EXTRAS
 from pipeline.verify.extras import EXTRA_CHECKS, read_png
 from pipeline.verify.images import ImageSources
-from pipeline.verify.records import Violation
+from pipeline.verify.records import MALFORMED, Violation
 from render.sample import DRAWING
 
 if TYPE_CHECKING:
@@ -139,9 +140,11 @@ def _compare(
         )
         return
     geometry = trace_geometry(scene, library)
+    annotations = annotate(scene, geometry)
     for kind in extras:
-        yield from _compare_extra(layout.extra(kind, stem), kind, EXTRAS[kind](scene, library, geometry))
-    traced = [annotation_record(item).content() for item in annotate(scene, geometry)]
+        again = EXTRAS[kind](scene, library, geometry, annotations)
+        yield from _compare_extra(layout.file(kind, stem), kind, again)
+    traced = [annotation_record(item).content() for item in annotations]
     try:
         stored = read_json(layout.labels(stem), DATASET_JSON, "the labels")["annotations"]
     except (SynthError, KeyError, TypeError):
@@ -156,10 +159,29 @@ def _compare(
 
 
 def _compare_extra(file: Path, kind: str, traced: bytes) -> Iterator[Violation]:
+    if kind == SHOP:
+        with suppress(SynthError, OSError):  # reported where all files are read
+            yield from compare_shop(read_file(file, DATASET_JSON, "labels of a shop"), traced, f"{kind}/{file.name}")
+        return
     stored = read_png(file, EXTRA_CHECKS[kind][1])
     if isinstance(stored, str):
         return  # reported where all files are read
     yield from compare_traced(stored, traced, kind, f"{kind}/{file.name}")
+
+
+def compare_shop(stored: bytes, traced: bytes, where: str) -> Iterator[Violation]:
+    """Every record of the labels of a shop against those that were traced again."""
+    fresh: Any = json.loads(traced)
+    try:
+        said: Any = parse_json(stored, "labels of a shop", where)
+        for key, records in fresh.items():
+            if len(said[key]) != len(records):
+                yield Violation(where, f"{len(said[key])} {key}, {len(records)} when traced again")
+            for number, (one, other) in enumerate(zip(said[key], records, strict=False)):
+                if off := [name for name in {**one, **other} if one.get(name) != other.get(name)]:
+                    yield Violation(f"{where} {key}[{number}]", f"{', '.join(off)} differ when traced again")
+    except (SynthError, *MALFORMED):
+        return  # reported where all files are read
 
 
 def compare_traced(stored: NDArray[np.uint16], traced: bytes, kind: str, where: str) -> Iterator[Violation]:

@@ -14,6 +14,7 @@ from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord
 from dataset.shards.index import ShardEntry, ShardSample, coco_name, read_categories, tar_name
 from dataset.shards.parts import parse_part
 from dataset.shards.tar import image_suffix, read_whole, samples_of
+from dataset.shop import SHOP_MEMBER
 from dataset.storage.path import StoragePath
 from dataset.store import ShardImages, ShardStore
 from dataset.values import short
@@ -26,6 +27,7 @@ from pipeline.verify.products import KnownProducts
 from pipeline.verify.records import MALFORMED, Violation
 from pipeline.verify.report import ImageFindings, Tally
 from pipeline.verify.settings import VerifySettings
+from pipeline.verify.shop import check_shop
 from pipeline.verify.walk import check_labelled
 
 NOT_REDRAWN = "sampling scenes again: only for the folder of a 'synth render' or the location of a 'synth job'"
@@ -145,6 +147,7 @@ def check_shard(location: StoragePath, entry: ShardEntry) -> Iterator[ImageFindi
 
 def _check_sample(sample: ShardSample, known: KnownProducts, where: str) -> Iterator[Violation]:
     data = sample.files[image_suffix(sample.files, sample.image, where)]
+    shop = sample.files.get(SHOP_MEMBER)
     pngs = {kind: f"{kind}.png" for kind in EXTRA_CHECKS if f"{kind}.png" in sample.files}
     return check_labelled(
         sample.labels,
@@ -157,6 +160,7 @@ def _check_sample(sample: ShardSample, known: KnownProducts, where: str) -> Iter
             kind: decode_png(sample.files[name], f"{where}.{name}", EXTRA_CHECKS[kind][1])
             for kind, name in pngs.items()
         },
+        own=lambda image, records: check_shop(shop, image, records, f"{where}.{SHOP_MEMBER}") if shop else (),
     )
 
 

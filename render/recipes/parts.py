@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_serializer, model_validator
 from pydantic_core.core_schema import SerializerFunctionWrapHandler
@@ -250,8 +250,10 @@ class SceneRecipe(Section, ABC):
     """Base of the settings of a recipe: the sections that all recipes share; a recipe adds its own.
 
     recipe: the name by which it was loaded. In files and hashes a recipe's own sections come before the shared ones.
+    has_marks: whether its layouts have marks, such as price tags.
     """
 
+    has_marks: ClassVar[bool] = False
     recipe: str = ""
     lights: Lights = Field(default_factory=Lights, description="environment and area lights")
     finish: Finishes = Field(default_factory=Finishes, description="surface of the products")

@@ -47,6 +47,7 @@ BayPlans = tuple[tuple[BoardPlan, ...], ...]
 class ShelvesRecipe(SceneRecipe):
     """Base of the settings of recipes with boards."""
 
+    has_marks = True
     products: ShelfProducts = Field(default_factory=ShelfProducts, description="what stands on the boards")
     tags: PriceTags = Field(default_factory=PriceTags, description="price tags")
     occluders: Occluders = Field(default_factory=Occluders, description="before the shelf")

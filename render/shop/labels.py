@@ -7,24 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assets.library import Library
 from assets.mesh.types import Material, Mesh, MeshPart
+from dataset.shop import SIDES, MarkKind
 from render.frame import Annotation, Geometry, MaskCrop
 from render.geometry import project
 from render.labels import DECIMALS, NEAR, crop_mask, trace_normals, visible_part
 from render.marks import GapMark, LineMark, ShopMarks, TagMark
 from render.scene import Camera, SceneSpec
 
-MarkKind = Literal["price_tag", "gap", "shelf_line"]
 Point = tuple[float, float]
-# The sides of a product, by the axis of its own frame that a surface faces: -Y is its front.
-SIDES = ("front", "back", "left", "right", "top", "bottom")
-_SIDE_OF_AXIS = np.array([[3, 2], [1, 0], [4, 5]])  # x, y, z: of the positive and of the negative direction
+# Of SIDES, by the axis x, y, z of a product's own frame that a surface faces: positive and negative direction.
+_SIDE_OF_AXIS = np.array([[3, 2], [1, 0], [4, 5]])
 # Normals are compared after rounding, so that a bevel of 45 degrees is on the same side on every machine.
 NORMAL_DECIMALS = 4
 # Samples a pixel of a centre line, and the most of them.

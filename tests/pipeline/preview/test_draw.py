@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,21 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from rich.console import Console
 
 from assets.errors import SynthError
-from dataset.records import AnnotationRecord, parse_all
+from dataset.records import AnnotationRecord, LinkRecord, MarkRecord, parse_all
+from dataset.shop import ShopRecords
+from dataset.storage.path import StoragePath
 from dataset.store import open_dataset
 from pipeline.cli.main import main
 from pipeline.preview.draw import chosen_images, preview_set
 from pipeline.preview.sheet import GAP, fill_rows
+from pipeline.preview.shop import shop_items
 from pipeline.preview.tile import plot_tile, tile_size
 from pipeline.preview.types import PreviewImage, PreviewSettings
 from pipeline.run.settings import RunSettings
+from pipeline.shards.pack import pack_data
 from support.errors import raises
 
 JUNK = st.recursive(
@@ -118,6 +124,38 @@ def test_outlines_leave_the_print_alone(photos: Path) -> None:
     for style, drawn in (("outline", False), ("mask", True), ("box", True)):
         tile = np.asarray(plot_tile(preview_image(photos, corner), (256, 192), style)).astype(int)  # type: ignore[arg-type]
         assert (tile[50:60, 155:163] != 90).any() == drawn
+
+
+def test_a_product_its_tag_and_the_line_between_have_one_colour(photos: Path) -> None:
+    boxes = [{"bbox": [x, y, 6, 6], "segmentation": None} for x, y in ((2, 2), (50, 40), (30, 2))]
+    products = [{"instance": 1, **boxes[0]}, {"instance": 2, **boxes[2]}]
+    tag = {"kind": "price_tag", "position": "bay 1/1/1", "text": "tea 1.99", "instance": 9, **boxes[1]}
+    links = [{"instance": 1, "position": "bay 1/1/1", "tag_instance": 9}, {"instance": 2}]
+    shop = ShopRecords(parse_all(MarkRecord, [tag]), parse_all(LinkRecord, links))
+    image = replace(preview_image(photos, *products), shop=shop)
+    items = list(shop_items(image.records, shop))
+    assert [words for _, _, words in items] == ["", "", "1.99"]
+    assert items[0][1] == items[2][1] != items[1][1]
+    tile = np.asarray(plot_tile(image, (256, 192), "box")).astype(int)
+    across = tile[60:140, 40:180]
+    assert (across == items[0][1]).all(axis=2).sum() > 100 and not (across == items[1][1]).all(axis=2).any()
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_labels_of_shops_are_drawn_where_they_are(shop: RunSettings, tmp_path: Path, sharded: bool) -> None:
+    place = tmp_path / "shards" if sharded else shop.out
+    if sharded:
+        pack_data(shop.out, StoragePath(str(place)), Console(quiet=True))
+    for unfinished in (False, True):
+        (first, _) = chosen_images(open_dataset(place, unfinished=unfinished), PreviewSettings(shop=True)).images
+        assert first.shop is not None and len(first.shop.links) == len(first.records)
+    (first, _) = chosen_images(open_dataset(place), PreviewSettings()).images
+    assert first.shop is None
+
+
+def test_sets_without_labels_of_shops_say_so(photos: Path) -> None:
+    with raises("shop-labels-missing"):
+        chosen(photos, shop=True)
 
 
 def test_boxes_that_never_end_are_cut(photos: Path) -> None:

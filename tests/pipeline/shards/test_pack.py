@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.run.settings import RunSettings
 from pipeline.shards import pack as data_pack
+from pipeline.shards.merge import merge_data
 from pipeline.shards.pack import pack_data
 from pipeline.shards.settings import PackSettings
 from pipeline.shards.unpack import unpack_data
 from support.errors import raises
 from support.sets.foreign import NAMES, QUIET, content_of, files_of, foreign_set
+from support.verified import verified
 
 
 def test_a_rendered_set_comes_back_byte_for_byte(rendered: RunSettings, tmp_path: Path) -> None:
@@ -34,6 +37,41 @@ def test_a_rendered_set_comes_back_byte_for_byte(rendered: RunSettings, tmp_path
     assert place.names("shards") == [f"{split}-00000{n}.tar" for split in ("train", "val") for n in (0, 1)]
     unpack_data(place, tmp_path / "back", QUIET)
     assert files_of(tmp_path / "back") == files_of(rendered.out)
+
+
+def test_labels_of_shops_come_back_byte_for_byte(shop: RunSettings, tmp_path: Path) -> None:
+    place = StoragePath(str(tmp_path / "shards"))
+    pack_data(shop.out, place, QUIET, PackSettings(shard_images=1))
+    assert not verified(place, sample=0).violations
+    unpack_data(place, tmp_path / "back", QUIET)
+    assert files_of(tmp_path / "back") == files_of(shop.out)
+
+
+def test_labels_of_shops_of_merged_sets_stay_with_their_images(shop: RunSettings, tmp_path: Path) -> None:
+    """Both sets have images of the same names; the second one's is another in the end."""
+    one, other, out = (StoragePath(str(tmp_path / name)) for name in ("one", "other", "out"))
+    twin = tmp_path / "twin"
+    shutil.copytree(shop.out, twin)
+    shop_file = twin / "shop" / "000000_0.json"
+    shop_file.write_text(shop_file.read_text().replace('"text":"', '"text":"NEW '))
+    pack_data(shop.out, one, QUIET)
+    pack_data(twin, other, QUIET)
+    merge_data([one, other], out, QUIET)
+    unpack_data(out, tmp_path / "back", QUIET)
+    file = tmp_path / "back" / "annotations" / "shop_train.json"
+    marks, products = content_of(file), content_of(file.with_name("instances_train.json"))
+    assert marks["images"] == products["images"] and len(marks["images"]) == 4
+    assert [link["annotation_id"] for link in marks["links"]] == [one["id"] for one in products["annotations"]]
+    assert [mark["id"] for mark in marks["annotations"]] == list(range(1, len(marks["annotations"]) + 1))
+    new = {mark["image_id"] for mark in marks["annotations"] if mark.get("text", "").startswith("NEW ")}
+    assert new == {image["id"] for image in marks["images"] if image["file_name"] == "set2/000000_0.jpg"}
+    assert (tmp_path / "back" / "shop" / "set2" / "000000_0.json").read_bytes() == shop_file.read_bytes()
+    # Packed again, each image has its own beside it.
+    again = StoragePath(str(tmp_path / "again"))
+    pack_data(tmp_path / "back", again, QUIET)
+    packed = {str(sample.image.file_name): sample.files["shop.json"] for sample in read_samples(again, "train-000000")}
+    assert packed["set2/000000_0.jpg"] == shop_file.read_bytes() != packed["000000_0.jpg"]
+    assert packed["set2/000001_0.jpg"] == packed["000001_0.jpg"]
 
 
 def test_a_foreign_set_comes_back(tmp_path: Path) -> None:

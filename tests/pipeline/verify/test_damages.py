@@ -163,7 +163,7 @@ def magenta(pixels: np.ndarray) -> np.ndarray:
 
 def repixel(kind: str, edit: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
-        file = Layout(folder).extra(kind, STEM)
+        file = Layout(folder).file(kind, STEM)
         pixels = edit(cv2.imread(str(file), cv2.IMREAD_UNCHANGED))
         file.write_bytes(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
 

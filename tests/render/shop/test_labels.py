@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from assets.props.look import Shape, Texture
+from dataset.shop import SIDES
 from render.labels import annotate, trace_geometry
 from render.marks import GapMark, LineMark, ShopMarks, TagMark
 from render.optics.distortion import Distortion
 from render.scene import Placement, SceneSpec
-from render.shop.labels import SIDES, ShopLabels, label_shop
+from render.shop.labels import ShopLabels, label_shop
 from support.scenes import StubLibrary, camera_at, cube, pose_at, product, scene_of
 
 LIBRARY = StubLibrary({"cube": cube(1.0), "small": cube(0.2, "small")})
