@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from assets.library import Library
 from assets.mesh.types import Mesh
 from render.frame import NO_PIXELS, Annotation, Geometry, MaskCrop
-from render.geometry import box_of_mask, invert_pose, pixel_rays, project, transform
+from render.geometry import box_of_mask, camera_from_world, invert_pose, pixel_rays, project, transform
 from render.outline import bent_outline
 from render.scene import Camera, SceneSpec, mesh_of
 from render.trace import Hits, outline_points, trace_mesh
@@ -109,16 +109,14 @@ def _pixel_window(
     """
     low_x, high_x = -round(reach * camera.width), round((1 + reach) * camera.width)
     low_y, high_y = -round(reach * camera.height), round((1 + reach) * camera.height)
-    pixels, depth = project(camera, points)
+    depth = transform(camera_from_world(camera), points)[:, 2]
     if (depth < NEAR).all():
         return _PixelWindow(0, 0, 0, 0), None
     if (depth < NEAR).any():  # the mesh reaches behind the camera, so its outline on the image plane is unbounded
         return _PixelWindow(low_x, low_y, high_x, high_y), None
-    if not camera.is_pinhole:
-        bent = bent_outline(camera, points)
-        if bent is None:
-            return _PixelWindow(low_x, low_y, high_x, high_y), None
-        pixels = bent
+    pixels = project(camera, points)[0] if camera.is_pinhole else bent_outline(camera, points)
+    if pixels is None:
+        return _PixelWindow(low_x, low_y, high_x, high_y), None
     # A pixel's centre must lie inside the outline; one more pixel on each side allows for rounding.
     x0, y0 = np.floor(np.clip(pixels.min(axis=0), [low_x, low_y], [high_x, high_y]) - 1).astype(int)
     x1, y1 = np.ceil(np.clip(pixels.max(axis=0), [low_x, low_y], [high_x, high_y]) + 1).astype(int)

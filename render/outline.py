@@ -11,6 +11,8 @@ from render.scene import Camera
 
 # Pieces of an edge, in pixels of the undistorted image: the arc of a lens of 150 degrees rises 0.1 px above them.
 PIECE_PX = 16.0
+# Far below the pixel to which outlines are rounded.
+ACCURATE_PX = 1e-3
 # Outlines that reach further than this many image sizes are not followed.
 FARTHEST_SIZES = 8.0
 
@@ -29,7 +31,8 @@ def bent_outline(camera: Camera, points_world: NDArray) -> NDArray[np.float64] |
     corners = convex_outline(flat)
     following = np.roll(corners, -1, axis=0)
     counts = np.ceil(np.linalg.norm((following - corners) * focal, axis=1) / PIECE_PX).astype(int) + 1
-    steps = np.concatenate([np.arange(count) / count for count in counts])[:, None]
+    first = np.repeat(np.cumsum(counts) - counts, counts)
+    steps = ((np.arange(len(first)) - first) / np.repeat(counts, counts))[:, None]
     edges = np.repeat(corners, counts, axis=0) * (1 - steps) + np.repeat(following, counts, axis=0) * steps
-    pixels = pixels_at(camera, np.column_stack([edges, np.ones(len(edges))]))
+    pixels = pixels_at(camera, np.column_stack([edges, np.ones(len(edges))]), accurate_px=ACCURATE_PX)
     return pixels if np.isfinite(pixels).all() else None

@@ -47,10 +47,10 @@ def directions_at(camera: Intrinsics, pixels: NDArray) -> NDArray[np.float64]:
     return directions
 
 
-def pixels_at(camera: Intrinsics, points: NDArray) -> NDArray[np.float64]:
+def pixels_at(camera: Intrinsics, points: NDArray, *, accurate_px: float = CONVERGED_PX) -> NDArray[np.float64]:
     """Return the pixels (N, 2) at which points (N, 3) of the camera's frame appear: the inverse of `directions_at`.
 
-    Points that are behind the camera have no meaningful pixel; it may be NaN.
+    Points that are behind the camera have no meaningful pixel; it may be NaN. accurate_px: of rolling shutters.
     """
     if camera.rolling_shutter is None:
         return _pixels_of(camera, points)
@@ -60,7 +60,7 @@ def pixels_at(camera: Intrinsics, points: NDArray) -> NDArray[np.float64]:
     for _ in range(PASSES):
         before, pixels = pixels, _pixels_of(camera, turned(points, camera.rolling_shutter, -share))
         share = readout_share(np.nan_to_num(pixels[:, 1]), camera.height)
-        if not (np.abs(pixels - before) > CONVERGED_PX).any():
+        if not (np.abs(pixels - before) > accurate_px).any():
             break
     return pixels
 

@@ -15,7 +15,13 @@ def turned(directions: NDArray, turn: Turn, share: NDArray) -> NDArray[np.float6
     axis = np.asarray(turn) / angle
     cosine, sine = np.cos(angle * share)[:, None], np.sin(angle * share)[:, None]
     along = (directions @ axis)[:, None] * axis
-    return along + (directions - along) * cosine + np.cross(axis, directions) * sine
+    return along + (directions - along) * cosine + _cross(axis, directions) * sine
+
+
+def _cross(axis: NDArray, directions: NDArray) -> NDArray[np.float64]:
+    """Return axis (3,) x directions (N, 3): np.cross takes four times as long for the few points of an outline."""
+    x, y, z = directions.T
+    return np.column_stack([axis[1] * z - axis[2] * y, axis[2] * x - axis[0] * z, axis[0] * y - axis[1] * x])
 
 
 def readout_share(rows: NDArray, height: int) -> NDArray[np.float64]:

@@ -127,6 +127,8 @@ class Program:
         self._shader = LinkedShader(str(SHADERS / vertex), str(SHADERS / fragment), defines=defines)
         self._shader._add_to_context()
         self._units: dict[str, int] = {}
+        # As last set: copies of a product share most of theirs, and a call of GL costs more than the comparison.
+        self._values: dict[str, bytes] = {}
         program = self._shader._program_id
         self._uniforms: dict[str, tuple[int, int]] = {}
         for index in range(GL.glGetProgramiv(program, GL.GL_ACTIVE_UNIFORMS)):
@@ -145,6 +147,10 @@ class Program:
         location, kind = self._uniforms[name]
         setter, dtype, width = uniform_setters()[kind]
         array: NDArray[Any] = np.ascontiguousarray(value, dtype=dtype).reshape(-1)
+        content = array.tobytes()
+        if self._values.get(name) == content:
+            return
+        self._values[name] = content
         if width > 4:
             setter(location, array.size // width, GL.GL_TRUE, array)
         else:
@@ -153,10 +159,11 @@ class Program:
     def bind_texture(self, name: str, texture: int, kind: int = GL.GL_TEXTURE_2D) -> None:
         """Bind a texture to a sampler; every sampler of a program has its own unit."""
         # Samplers of different kinds on one unit are an error on Mesa, which breaks pyrender's own shadows.
-        unit = self._units.setdefault(name, len(self._units))
-        GL.glActiveTexture(GL.GL_TEXTURE0 + unit)
+        if name not in self._units:
+            self._units[name] = len(self._units)
+            GL.glUniform1i(self._uniforms[name][0], self._units[name])
+        GL.glActiveTexture(GL.GL_TEXTURE0 + self._units[name])
         GL.glBindTexture(kind, texture)
-        GL.glUniform1i(self._uniforms[name][0], unit)
 
 
 @cache

@@ -62,6 +62,10 @@ MEMORY_LIMIT = 768 << 20
 KEPT_ENVIRONMENTS = 16
 
 
+# What is in the shadow maps: the views of the lights, and the pose and mesh of each caster.
+ShadowContent = tuple[tuple[bytes, ...], tuple[tuple[bytes, GpuMesh], ...]]
+
+
 class RasterBackend:
     """Renderer with one GL context; meshes, textures and environments stay on the GPU between scenes."""
 
@@ -74,6 +78,7 @@ class RasterBackend:
         self._programs = _compile(self._samples)
         self._glass = GlassPass(self._samples, _defines(self._samples))
         self._shadow_maps = Target(SHADOW_MAP, SHADOW_MAP, (GL.GL_DEPTH_COMPONENT32F,), layers=MAX_LIGHTS)
+        self._shadowed: ShadowContent | None = None
         self._targets: dict[str, Target] = {}
         self._size = (0, 0)
         self._environments: LRUCache[str, tuple[EnvironmentLight, int]] = LRUCache(KEPT_ENVIRONMENTS)
@@ -225,9 +230,17 @@ class RasterBackend:
         GL.glBindVertexArray(0)
 
     def _render_shadows(self, rig: LightRig, placements: tuple[Placement, ...], meshes: list[GpuMesh]) -> None:
+        """Draw the shadow maps, unless they are there from another view of the scene."""
+        casters = shadow_casters(placements, meshes)
+        content = (
+            tuple(view.clip_from_world.tobytes() for view in rig.shadows),
+            tuple((placement.world_from_object.tobytes(), mesh) for placement, mesh in casters),
+        )
+        if content == self._shadowed:
+            return
+        self._shadowed = content
         program = self._programs["shadow"]
         program.use()
-        casters = shadow_casters(placements, meshes)
         # Objects between the light and its near plane must cast shadows, too.
         GL.glEnable(GL.GL_DEPTH_CLAMP)
         for layer, view in enumerate(rig.shadows):

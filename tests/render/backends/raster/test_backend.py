@@ -19,6 +19,7 @@ from assets.props.look import Shape, Texture
 from render.backends import open_backend
 from render.backends.protocol import RenderSettings
 from render.backends.raster.environment import directions_of, solid_angles
+from render.backends.raster.gl import Target
 from render.geometry import look_at
 from render.labels import trace_geometry
 from render.scene import AreaLight, Camera, Environment, Finish, Placement, SceneSpec
@@ -375,6 +376,30 @@ def test_the_same_scene_gives_the_same_bytes(backend: Any) -> None:
     assert np.array_equal(first, other.render(scene))
     other.close()
     assert np.array_equal(first, backend.render(scene))  # closing one leaves the other whole
+
+
+def test_views_share_the_shadow_maps_of_their_scene_alone(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = scene_of(slab(), product("box"), camera=HIGH, sky="lamp")
+    drawn: list[int] = []
+    bind = Target.bind
+
+    def count(target: Target, layer: int = 0) -> None:
+        drawn.append(layer) if target is backend._shadow_maps else None
+        bind(target, layer)
+
+    monkeypatch.setattr(Target, "bind", count)
+    backend.render(scene_of(product("ball"), camera=FRONT))
+    for changed in (
+        scene,
+        dataclasses.replace(scene, camera=SLANTED),
+        scene_of(slab(), product("box", at(0.1, 0, 0)), camera=HIGH, sky="lamp"),
+        dataclasses.replace(scene, environment=Environment("lamp", rotation=1.0)),
+    ):
+        drawn.clear()
+        image = backend.render(changed)
+        assert bool(drawn) == (changed.camera is HIGH)
+        backend._shadowed = None
+        assert np.array_equal(image, backend.render(changed))
 
 
 def test_memory_stays_flat_over_scenes() -> None:
