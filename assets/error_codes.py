@@ -53,6 +53,8 @@ ERROR_CODES = {
     # Planograms
     "planogram-format-unknown": "The file extension of a planogram is not supported.",
     "planogram-invalid": "Rows or values of a planogram are invalid; the message lists all of them.",
+    "planogram-products-missing": "No product of a planogram is in the SKU list.",
+    "planogram-recipe": "The recipe stands no planograms up.",
     "planogram-sizes-missing": "Products have no stated size, which planograms need.",
     "planogram-unreadable": "A planogram file cannot be parsed at all.",
     # Meshes, packages and backdrops

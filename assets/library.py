@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable
+from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
@@ -23,6 +24,7 @@ from assets.props.look import Fixture, ProductChange, Shape, Texture
 
 if TYPE_CHECKING:
     from assets.mesh.load import LoadedMesh
+    from assets.planogram.stocked import StockedPlanogram
 
 # Incremented whenever normalisation, packages or resting poses change; older cache entries are then ignored.
 FORMAT = 2
@@ -58,6 +60,13 @@ class Library:
         self._meshes: _Cache[Mesh] = _Cache(memory_mb << 20, lambda mesh: mesh.nbytes)
         self._props: _Cache[Mesh] = _Cache(PROP_BYTES, lambda mesh: mesh.nbytes)
         self._rests: _Cache[Rest] = _Cache(REST_BYTES, lambda rest: rest.hull_vertices.nbytes + rest.hull_faces.nbytes)
+
+    @cached_property
+    def planograms(self) -> tuple[StockedPlanogram, ...]:
+        """The planograms of the backdrops with their products of the catalogue. Raises SynthError for unusable ones."""
+        from assets.planogram.stocked import stock_planograms
+
+        return stock_planograms([self.backdrops.files[key] for key in self.backdrops.planograms], self.catalog).stocked
 
     def product(self, sku: str, *, wear: float = 0.0) -> Mesh:
         """Return the SKU's normalised mesh; with wear > 0, one with worn textures and its own key.

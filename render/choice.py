@@ -23,11 +23,13 @@ START = 0.7548776662466927
 class SceneProducts:
     """Products of a scene and their orientations for the first view.
 
-    orientations: one per SKU, or empty: three numbers of 0..1 each, see `orientation_of`.
+    orientations: one per SKU, or empty: three numbers of 0..1 each, see `orientation_of`. planogram: number of the
+    planogram of the library that they stand in, if any.
     """
 
     skus: tuple[str, ...]
     orientations: tuple[Orientation, ...] = ()
+    planogram: int | None = None
 
     def __post_init__(self) -> None:
         if not self.skus or len(self.orientations) not in (0, len(self.skus)):

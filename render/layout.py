@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from assets.fixtures.surface import Surface
 from assets.library import Library
+from assets.planogram.stocked import StockedPlanogram
 from render.choice import Orientation, SceneProducts
 from render.framing import Framing
 from render.marks import ShopMarks
@@ -24,6 +25,7 @@ class SceneRequest:
     """Input of a recipe: one view of one scene to be laid out. width, height: of the image, pixels.
 
     products: SKUs to show, in this order; a recipe may show several copies of each. streams: the random streams.
+    planogram: where they stand, if that is given.
     """
 
     library: Library
@@ -31,6 +33,7 @@ class SceneRequest:
     streams: Streams
     width: int
     height: int
+    planogram: StockedPlanogram | None = None
 
     @property
     def skus(self) -> tuple[str, ...]:

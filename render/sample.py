@@ -11,6 +11,7 @@ from render.choice import SceneProducts, scene_products
 from render.framing import frame_camera, lens_of
 from render.layout import SceneLayout, SceneRequest
 from render.marks import ShopMarks
+from render.recipes import check_takes_planograms
 from render.recipes.mix import Recipe, RecipeMix, products_at, recipe_at
 from render.recipes.optics import sample_optics
 from render.recipes.parts import SceneRecipe
@@ -45,21 +46,31 @@ def sample_scene(
 ) -> SceneSpec:
     """Sample scene `index` of `seed`, seen by camera `view`: a function of its arguments and the library's content.
 
-    products: the products that it shows; None takes them evenly from the whole catalogue. streams: version of the
-    streams. Raises SynthError if a mesh of the scene cannot be loaded, ValueError for a negative seed, index or view.
+    products: the products that it shows; None takes them evenly from the whole catalogue, or those of the library's
+    planograms in turn. streams: version of the streams. Raises SynthError if a mesh of the scene cannot be loaded, or
+    the recipe stands no planograms up; ValueError for a negative seed, index or view.
     """
     if min(seed, index, view) < 0:
         raise ValueError(f"seed, index and view must not be negative, found {seed}, {index}, {view}")
     keys = library.catalog.keys
+    if library.planograms:
+        check_takes_planograms(recipe)
+        products = products or _planogram_products(library, index)
     if isinstance(recipe, RecipeMix):
         products = products or products_at(recipe, keys, seed, index)
         recipe = recipe_at(recipe, seed, index)
     products = products or scene_products(keys, recipe.product_count(), seed=seed, index=index)
     salt = None if streams == 1 else salt_of(library.catalog.hash)
-    request = SceneRequest(library, products, Streams(seed, index, view, salt), width, height)
+    planogram = None if products.planogram is None else library.planograms[products.planogram]
+    request = SceneRequest(library, products, Streams(seed, index, view, salt), width, height, planogram)
     # The module that defines the settings also defines lay_out, whether it is built in, installed or a user's file.
     layout: SceneLayout = sys.modules[type(recipe).__module__].lay_out(recipe, request)
     return assemble_scene(recipe, request, layout)
+
+
+def _planogram_products(library: Library, index: int) -> SceneProducts:
+    number = index % len(library.planograms)
+    return SceneProducts(library.planograms[number].skus, planogram=number)
 
 
 def assemble_scene(recipe: SceneRecipe, request: SceneRequest, layout: SceneLayout) -> SceneSpec:

@@ -41,20 +41,21 @@ def open_library(
     photos: Folders = (),
     surfaces: Folders = (),
     fixtures: Folders = (),
+    planograms: Folders = (),
     cache: str | Path | None = None,
 ) -> Library:
     """Open the meshes of a catalogue and the backdrops of its scenes; both are read when a scene needs them.
 
     hdri, photos, surfaces, fixtures: folders of environment maps, background photographs, table textures and meshes of
-    shelves; without any, those of the project. cache: folder of normalised meshes, by default that of the command line
-    (~/.cache/synth).
+    shelves; without any, those of the project. planograms: files whose bays the recipes shelf and fridge stand up.
+    cache: folder of normalised meshes, by default that of the command line (~/.cache/synth).
     Raises SynthError where a folder is missing or empty.
     """
     from assets.machine import cache_folder
     from pipeline.run.resources import open_backdrops
     from pipeline.run.settings import BackdropFolders
 
-    folders = [tuple(Path(folder) for folder in some) for some in (hdri, photos, surfaces, fixtures)]
+    folders = [tuple(Path(folder) for folder in some) for some in (hdri, photos, surfaces, fixtures, planograms)]
     backdrops = open_backdrops(BackdropFolders(*folders))
     return Library(catalog, backdrops, cache_dir=cache_folder() if cache is None else Path(cache))
 

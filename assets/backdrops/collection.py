@@ -1,4 +1,4 @@
-"""Collections of HDRIs, background photographs, surfaces and meshes of fixtures, by key."""
+"""Collections of HDRIs, background photographs, surfaces, meshes of fixtures and planograms, by key."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ OTHER_WORDS = ("normal", "rough", "metal", "mask", "displacement", "height", "oc
 class Backdrops:
     """Backdrops in folders. hdris, photos, surfaces, fixtures: sorted keys; a key is the path inside its folder.
 
-    files: key -> file; the procedural rooms ("builtin/...") have none.
+    files: key -> file; the procedural rooms ("builtin/...") have none. planograms: keys of planogram files, in
+    the order given.
     """
 
     hdris: tuple[str, ...]
@@ -52,6 +53,7 @@ class Backdrops:
     surfaces: tuple[str, ...]
     files: Mapping[str, Path]
     fixtures: tuple[str, ...] = ()
+    planograms: tuple[str, ...] = ()
 
     @staticmethod
     def open(
@@ -60,6 +62,7 @@ class Backdrops:
         photo_dir: Path | Sequence[Path] | None = None,
         surface_dir: Path | Sequence[Path] | None = None,
         fixture_dir: Path | Sequence[Path] | None = None,
+        planograms: Sequence[Path] = (),
     ) -> Backdrops:
         """Open the backdrops in one or more folders of each kind. Without hdri_dir: built-in rooms and bpy's HDRIs.
 
@@ -75,9 +78,10 @@ class Backdrops:
         rooms = () if hdri_dir else tuple(f"builtin/{name}" for name in sorted(ROOMS))
         fixtures = _find_files(fixture_dir, MESH_SUFFIXES, "fixtures") if fixture_dir else {}
         fixtures = {f"fixtures/{key}": file for key, file in fixtures.items()}
-        files = {**hdris, **photos, **surfaces, **fixtures}
+        plans = {f"planograms/{number}/{file.name}": file for number, file in enumerate(planograms, 1)}
+        files = {**hdris, **photos, **surfaces, **fixtures, **plans}
         images = (tuple(sorted(photos)), tuple(sorted(surfaces)))
-        return Backdrops((*rooms, *sorted(hdris)), *images, files, tuple(sorted(fixtures)))
+        return Backdrops((*rooms, *sorted(hdris)), *images, files, tuple(sorted(fixtures)), tuple(plans))
 
     def hdri(self, key: str) -> NDArray[np.float32]:
         """Load an HDRI: (H, W, 3) float32 linear RGB, equirectangular, at most 1024 wide, mean luminance 1."""

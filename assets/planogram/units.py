@@ -79,7 +79,7 @@ def bay_from_shelf(planogram: Planogram, shelf: PlanogramShelf) -> NDArray[np.fl
 
 def block_size(position: PlanogramPosition, size: Size) -> Size:
     """Return width, height and depth of a block with its caps. size: of one unit in front orientation."""
-    width, height, depth = _body_size(position, size)
+    width, height, depth = body_size(position, size)
     for axis, cap in _caps(position):
         if cap is not None:
             added = oriented_size(size, cap.orientation)
@@ -117,14 +117,15 @@ def shelf_units(shelf: PlanogramShelf, size_of: SizeOf) -> Iterator[PlanogramUni
     for block in placed_blocks(shelf, size_of):
         size = size_of(block.position.sku)
         assert size is not None
-        yield from _block_units(shelf, block, size)
+        yield from block_units(shelf, block, size)
 
 
-def _block_units(shelf: PlanogramShelf, block: PlacedBlock, size: Size) -> Iterator[PlanogramUnit]:
+def block_units(shelf: PlanogramShelf, block: PlacedBlock, size: Size) -> Iterator[PlanogramUnit]:
+    """Iterate over the units of one block, caps last. size: of one unit in front orientation, metres."""
     position = block.position
     corner = np.array([block.x - shelf.width / 2, block.z - shelf.depth / 2, block.y])
     yield from _body_units(position, corner, size)
-    width, height, depth = _body_size(position, size)
+    width, height, depth = body_size(position, size)
     starts = {"x": (width, 0, 0), "y": (0, 0, height), "z": (0, depth, 0)}
     for axis, cap in _caps(position):
         if cap is not None:
@@ -136,7 +137,8 @@ def _caps(position: PlanogramPosition) -> tuple[tuple[CapAxis, MerchCap | None],
     return ("x", position.x_cap), ("y", position.y_cap), ("z", position.z_cap)
 
 
-def _body_size(position: PlanogramPosition, size: Size) -> Size:
+def body_size(position: PlanogramPosition, size: Size) -> Size:
+    """Return width, height and depth of a block without its caps. size: of one unit in front orientation."""
     width, height, depth = facing_size(position, size)
     return width * position.wide, height * position.high, depth * position.deep
 

@@ -57,6 +57,7 @@ class HowFile(FileModel):
     photos: Paths = None
     surfaces: Paths = None
     fixtures: Paths = None
+    planogram: Paths = None
     workers: Count
     device: Literal["auto", "cpu", "gpu"]
     timeout_s: Annotated[float, Field(gt=0)]

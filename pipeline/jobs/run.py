@@ -170,10 +170,10 @@ class _Driver:
     def _update_plan(self) -> Plan:
         self.digests = sku_digests(self.catalog, self.settings.render.cache)
         old = read_plan(self.location)
-        plan, self.summary.change = update_catalog(old, self.catalog, self.digests, self.settings)
+        plan, self.summary.change = update_catalog(old, self.catalog, self.digests, self.settings, self.reporter.say)
         if old.versions and self.summary.change:
             self.reporter.say(f"changes of the list since the last run: {self.summary.change}")
-        if plan is not old:
+        if plan.versions is not old.versions:
             write_version(self.location, plan.current, plan.ids)
         return plan
 
@@ -289,7 +289,8 @@ class _Driver:
             return
         digests = self.digests.copy()
         digests[rows] = 0
-        write_version(self.location, replace(plan.current, digests=digests), plan.ids)
+        listed = np.isin([plan.ids.of(key) for key in self.catalog.keys], plan.current.ids)
+        write_version(self.location, replace(plan.current, digests=digests[listed]), plan.ids)
         raise SynthError(
             "files of products changed while the job ran: its scenes show a mix of old and new ones",
             code="product-files-changed",

@@ -32,6 +32,7 @@ RENDER_FIELDS = (
 # Fields of JobSettings that decide only how the job runs.
 JOB_HOW_FIELDS = ("times", "rounds", "engine", "address", "cpus", "gpus")
 FOLDERS = tuple(field.name for field in fields(BackdropFolders))
+NEWER_FOLDERS = ("fixtures", "planogram")
 
 
 @dataclass(frozen=True)
@@ -264,8 +265,8 @@ def _how_of(settings: JobSettings) -> dict[str, Any]:
         # Absent in jobs of one list without other folders.
         **({"mesh_roots": _paths_text(lists.mesh_roots)} if lists.mesh_roots else {}),
         "cache": str(render.cache.resolve()),
-        # Jobs without fixtures do not mention them.
-        **{name: _paths_text(folders[name]) for name in FOLDERS if name != "fixtures" or folders[name]},
+        # Jobs without fixtures and planograms do not mention them.
+        **{name: _paths_text(folders[name]) for name in FOLDERS if name not in NEWER_FOLDERS or folders[name]},
         **{name: getattr(render, name) for name in HOW_FIELDS},
         **{name: getattr(settings, name) for name in JOB_HOW_FIELDS},
     }

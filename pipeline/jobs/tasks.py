@@ -21,22 +21,27 @@ RECIPE, CATALOG = "recipe.yaml", "catalog.sha256"
 
 @dataclass(frozen=True)
 class SceneTask:
-    """A scene to make. skus, ids, numbers: its products, their category ids, and how often each was used before."""
+    """A scene to make. skus, ids, numbers: its products, their category ids, and how often each was used before.
+
+    planogram: the one that it shows, by its number in the library.
+    """
 
     index: int
     skus: tuple[str, ...]
     ids: tuple[int, ...]
     numbers: tuple[int, ...]
+    planogram: int | None = None
 
     @property
     def products(self) -> SceneProducts:
         """The products with their orientations, which take turns."""
-        return SceneProducts(self.skus, tuple(map(orientation_of, self.ids, self.numbers)))
+        return SceneProducts(self.skus, tuple(map(orientation_of, self.ids, self.numbers)), self.planogram)
 
     @property
     def stem(self) -> str:
         """The base name of its spool files, which differs for other products."""
-        digest = hashlib.sha256(json.dumps([self.skus, self.ids, self.numbers]).encode()).hexdigest()
+        content = [self.skus, self.ids, self.numbers, *([] if self.planogram is None else [self.planogram])]
+        digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
         return f"{self.index:08d}-{digest[:12]}"
 
 

@@ -21,7 +21,7 @@ from pipeline.run.dataset_info import check_folder, claim_folder, describe_run, 
 from pipeline.run.extras import check_extras
 from pipeline.run.failures import FailureList
 from pipeline.run.merge import merge_labels
-from pipeline.run.resources import open_backdrops, open_library, render_settings
+from pipeline.run.resources import open_backdrops, open_library, open_planograms, render_settings
 from pipeline.run.scene import render_scene, start_worker
 from pipeline.run.settings import RunSettings
 from pipeline.workers.disk_errors import disk_error
@@ -79,6 +79,9 @@ def run_render(
     settings = keep_streams(settings)
     recipe = load_recipe(settings.recipe, streams=settings.streams)
     check_extras(settings.extras, recipe)
+    if backdrops.planograms:
+        for line in open_planograms(catalog, backdrops, recipe).describe():
+            reporter.say(line)
     info = describe_run(settings, catalog, backdrops, recipe, render_settings(settings))
     layout = Layout(settings.out)
     with lock_folder(settings.out) as lock:

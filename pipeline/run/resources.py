@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
 from assets.catalog.sku_lists import Root, SkuSource
-from assets.catalog.types import Sku
+from assets.catalog.types import Catalog, Sku
 from assets.files.source_pins import SourcePins
 from assets.library import Library
 from pipeline.run.settings import BackdropFolders, RunSettings
@@ -17,6 +17,8 @@ from render.backends.protocol import RenderSettings
 
 if TYPE_CHECKING:
     from assets.mesh.load import LoadedMesh
+    from assets.planogram.stocked import PlanogramShop
+    from render.recipes.mix import Recipe
 
 
 def open_backdrops(folders: BackdropFolders) -> Backdrops:
@@ -26,7 +28,18 @@ def open_backdrops(folders: BackdropFolders) -> Backdrops:
         photo_dir=folders.photos,
         surface_dir=folders.surfaces,
         fixture_dir=folders.fixtures,
+        planograms=folders.planogram,
     )
+
+
+def open_planograms(catalog: Catalog, backdrops: Backdrops, recipe: Recipe) -> PlanogramShop:
+    """Read the planograms of a run. Raises SynthError for unusable ones, and if the recipe stands none up."""
+    from assets.planogram.stocked import stock_planograms
+    from render.recipes import check_takes_planograms
+
+    if backdrops.planograms:
+        check_takes_planograms(recipe)
+    return stock_planograms([backdrops.files[key] for key in backdrops.planograms], catalog)
 
 
 def open_library(

@@ -16,7 +16,7 @@ from render.streams import STREAMS
 
 @dataclass(frozen=True)
 class BackdropFolders:
-    """The user's own backdrops, from any number of folders each; without any, the built-in ones are used."""
+    """The user's own backdrops and planograms, any number of each; without any, the built-in ones are used."""
 
     hdri: Annotated[
         tuple[Path, ...],
@@ -34,6 +34,14 @@ class BackdropFolders:
         tuple[Path, ...],
         Option(
             "Folder of meshes (.glb, .obj, ...) of shelves and other fixtures. Repeatable.", "Scenes", exists="folder"
+        ),
+    ] = ()
+    planogram: Annotated[
+        tuple[Path, ...],
+        Option(
+            "Planogram file (.psa, .toml, .csv) whose bays the recipe shelf or fridge stands up. Repeatable.",
+            "Scenes",
+            exists="file",
         ),
     ] = ()
 

@@ -80,12 +80,15 @@ class StockedItem:
 @dataclass(frozen=True, eq=False)
 class StockedBlock:
     """A block as placed. columns: left and right edge of each column on the support, x in metres; those without room
-    are left out. height: of a full column, metres. setback: of its front from the front edge, metres."""
+    are left out. height: of the upper side of a full column, bottom: of its lower side, metres over the support.
+    setback: of its front from the front edge, metres. capped: further items stand against it."""
 
     items: tuple[StockedItem, ...]
     columns: tuple[tuple[float, float], ...]
     height: float
     setback: float
+    bottom: float = 0.0
+    capped: bool = False
 
     @property
     def poses(self) -> tuple[NDArray[np.float64], ...]:
@@ -145,7 +148,7 @@ def _column(
         pose = resting_pose(block.shape, rotation)
         stacks.append((pose, np.ptp(block.shape.hull_vertices @ pose[:3, :3].T, axis=0)))
     width = max(float(size[0]) for _, size in stacks)
-    front, taken = -support.depth / 2 + setback, _taken(block, params, column, rng)
+    front, taken = -support.depth / 2 + setback, sample_taken(block, params, column, rng)
     items = []
     for row, (pose, size) in enumerate(stacks):
         pose[0, 3] += left + width / 2 + rng.uniform(-0.5, 0.5) * (width - size[0])
@@ -163,7 +166,7 @@ def _column(
     return items, left + width
 
 
-def _taken(block: FacingBlock, params: FacingParams, column: int, rng: np.random.Generator) -> int:
+def sample_taken(block: FacingBlock, params: FacingParams, column: int, rng: np.random.Generator) -> int:
     """Sample how many items of a column have been taken."""
     number = block.rows * block.layers
     if not block.stocked or (params.sold_out and rng.random() < params.sold_out and column):

@@ -107,6 +107,19 @@ def modules_of(recipe: Recipe) -> dict[str, ModuleType]:
     return {part.recipe: sys.modules[type(part).__module__] for part in parts}
 
 
+def check_takes_planograms(recipe: Recipe) -> None:
+    """Raise SynthError unless scenes of the recipe (of each part of a mix) can follow a planogram."""
+    parts = [part.of for part in recipe.parts] if isinstance(recipe, RecipeMix) else [recipe]
+    unable = sorted({part.recipe for part in parts if not part.takes_planograms})
+    if unable:
+        raise SynthError(
+            "the recipe stands no planograms up",
+            code="planogram-recipe",
+            found=", ".join(unable),
+            hint="give --recipe shelf or --recipe fridge with --planogram",
+        )
+
+
 def _files_beside(path: Path) -> PythonFiles:
     """Return the Python files in the folder of a YAML file, by name."""
     return {file.name: file for file in path.parent.glob("*.py")}

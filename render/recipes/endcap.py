@@ -7,11 +7,10 @@ from pydantic import Field
 
 from render.layout import SceneLayout, SceneRequest
 from render.placement.shelving import BayRanges
+from render.recipes.boards import Fittings, ShelvesRecipe
 from render.recipes.parts import Section, Share, Span
 from render.recipes.shelves import (
     BayPlans,
-    Fittings,
-    ShelvesRecipe,
     lay_out_shelves,
     sample_paint,
     sample_room,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from assets.fixtures.cooler import DOOR, DOOR_GAP, MULLION, WALL
+from assets.fixtures.cooler import DOOR, DOOR_GAP, MULLION, WALL, CoolerFixture
+from assets.fixtures.cooler import depth as cooler_depth
+from assets.planogram.types import Planogram
+from assets.props.look import Color, FixtureValue
 from render.geometry import look_at, rotation_about_z
 from render.layout import SceneLayout, SceneRequest
 from render.light_color import relative_rgb
 from render.placement.shelving import BayRanges
+from render.recipes.boards import Fittings, ShelvesRecipe
 from render.recipes.parts import CountSpan, Section, Share, Span
+from render.recipes.planograms import PlanogramStand, back_of, lay_out_planogram, plinth_of
 from render.recipes.shelves import (
     BayPlans,
-    Fittings,
-    ShelvesRecipe,
     lay_out_shelves,
     sample_room,
     stand_bay,
@@ -30,7 +35,7 @@ DOOR_WIDTHS, DEPTHS = (0.61, 0.66, 0.71, 0.762), (0.45, 0.5, 0.6, 0.7)
 # Colours of the cabinet: black, white, grey, dark blue.
 CABINETS = ((0.1, 0.1, 0.11), (0.9, 0.9, 0.9), (0.55, 0.56, 0.58), (0.1, 0.16, 0.32))
 # Lights beyond the mullions of two doors would each cost a shadow map.
-MAX_STRIPS = 3
+MAX_STRIPS, MAX_DOORS = 3, 60
 STRIP_M = 0.02
 
 
@@ -54,6 +59,7 @@ class Coolers(Section):
 class FridgeRecipe(ShelvesRecipe):
     """Ranges of the fridge recipe."""
 
+    takes_planograms = True
     products: ShelfProducts = Field(
         default_factory=lambda: ShelfProducts(rows=(1, 4), stack=0.2, setback_m=(0.002, 0.02)),
         description="what stands on the shelves",
@@ -67,6 +73,8 @@ SETTINGS = FridgeRecipe
 def lay_out(recipe: FridgeRecipe, request: SceneRequest) -> SceneLayout:
     """Lay out coolers in a room; all views share them."""
     rng = request.streams.scene(StreamPurpose.TABLE)
+    if request.planogram is not None:
+        return lay_out_planogram(recipe, request, lambda planogram: _cooler_around(recipe, planogram, rng))
     doors = int(rng.integers(recipe.coolers.doors[0], recipe.coolers.doors[1] + 1))
     ranges = BayRanges(
         width=doors * float(rng.choice(DOOR_WIDTHS)),
@@ -114,35 +122,80 @@ def _fittings(
             plinth=min(0.16, round(plan[0].height - 0.04, 2)),
         )
         bays.append(bay)
-        lights += _strips(looks, bay, doors, height - header, rng)
+        interior = _interior_of(bay, height - header)
+        lights += _strips(looks, interior, doors, rng)
         if closed:
-            around += _doors(looks, bay, count, height - header, frame, rng)
+            around += _doors(looks, interior, count, frame, rng)
     room = sample_room(len(plans) * pitch, ranges.depth + 0.2, height, goods=False, rng=rng)
     return Fittings(tuple(bays), (*around, room), tuple(lights[:MAX_STRIPS]))
 
 
-def _size(bay: Bay) -> tuple[float, float, float]:
-    """Return the inner width, the y of the front of the cabinet, and the height of its plinth."""
+def _cooler_around(recipe: FridgeRecipe, planogram: Planogram, rng: np.random.Generator) -> PlanogramStand:
+    """Stand one cooler around the shelves of a planogram; its doors follow the planogram's, if it has any."""
+    looks, hinged = recipe.coolers, sum(bool(bay.door) for bay in planogram.bays)
+    frame, cloth = tint(CABINETS[int(rng.integers(len(CABINETS)))], rng=rng), rng.uniform(0.05, 0.9, size=3)
+    doors = int(np.clip(hinged or round(planogram.width / DOOR_WIDTHS[2]), 1, MAX_DOORS))
+    closed = bool(rng.random() < looks.closed) or bool(hinged)
+    header = float(np.clip(3.0 - planogram.height, 0.0, np.round(rng.uniform(0.12, 0.35), 2)))
+    tilt, inner, back = float(rng.uniform(0, 20)), tint((0.93, 0.93, 0.92), rng=rng), back_of(planogram)
+    settings: dict[str, FixtureValue] = {
+        "width": max(planogram.width, 0.2),
+        "height": float(np.clip(planogram.height + header, 1.0, 3.0)),
+        "boards": (),
+        "board_depths": (float(np.clip(back, 0.1, 1.5)),),
+        "doors": doors if closed else 0,
+        "rail_height": 0.03,
+        "rail_tilt_deg": tilt,
+        "inside_color": inner,
+        "frame_color": frame,
+        "header": header,
+        "header_color": tuple(float(part) for part in cloth),
+        "plinth": plinth_of(planogram, 0.4),
+    }
+    cooler = CoolerFixture.model_validate(settings)
+    reach, top = cooler_depth(cooler) / 2, cooler.height - cooler.header
+    interior = _Interior(0.0, cooler.width, -reach + (DOOR if closed else 0.0), cooler.plinth, top)
+    cabinet = stand_fixture("cooler", np.eye(4), "cooler", **settings).placement
+    hung = _doors(looks, interior, doors, frame, rng) if closed else []
+    strips = _strips(looks, interior, doors, rng)
+    lit = np.unique(np.linspace(0, len(strips) - 1, MAX_STRIPS).round().astype(int))
+    room = sample_room(planogram.width + 2 * WALL, min(2 * reach, 1.5), cooler.height, goods=False, rng=rng)
+    look: dict[str, FixtureValue] = {"rail_height": 0.03, "rail_tilt_deg": tilt, "color": inner}
+    return PlanogramStand(reach - WALL - back, look, (cabinet, *hung, room), tuple(strips[i] for i in lit), wires=True)
+
+
+@dataclass(frozen=True)
+class _Interior:
+    """The inside of a cabinet: x of its middle, width, y of its front, heights of its lower and upper end, metres."""
+
+    x: float
+    width: float
+    front: float
+    plinth: float
+    top: float
+
+
+def _interior_of(bay: Bay, top: float) -> _Interior:
     assert bay.placement.fixture is not None
     values = dict(bay.placement.fixture.settings)
     board = bay.surfaces[0]
     rail = board.fixture_from_rail
     assert rail is not None
-    return board.width, float(rail[1, 3]) - DOOR_GAP, float(values["plinth"])  # type: ignore[arg-type]
+    front, plinth = float(rail[1, 3]) - DOOR_GAP, float(values["plinth"])  # type: ignore[arg-type]
+    return _Interior(float(bay.placement.world_from_object[0, 3]), board.width, front, plinth, top)
 
 
-def _doors(
-    looks: Coolers, bay: Bay, count: int, top: float, frame: tuple[float, float, float], rng: np.random.Generator
-) -> list[Placement]:
+def _doors(looks: Coolers, interior: _Interior, count: int, frame: Color, rng: np.random.Generator) -> list[Placement]:
     """Hang the doors, hinges at the outer side; a few stand open."""
-    inner, front, plinth = _size(bay)
+    inner = interior.width
     width, clear, haze = inner / count, float(rng.uniform(*looks.clear)), float(rng.uniform(*looks.haze))
     doors = []
     for number in range(count):
         left = number < (count + 1) // 2 and count > 1  # hinge at the left
         angle = float(rng.uniform(0.6, 1.7)) if rng.random() < looks.open else 0.0
-        x = bay.placement.world_from_object[0, 3] - inner / 2 + width * number
-        hinge = _hinge(np.array([x if left else x + width, front - DOOR / 2, plinth]), -angle if left else angle)
+        x = interior.x - inner / 2 + width * number
+        origin = np.array([x if left else x + width, interior.front - DOOR / 2, interior.plinth])
+        hinge = _hinge(origin, -angle if left else angle)
         shift = np.eye(4)
         shift[0, 3] = (width / 2) * (1 if left else -1)
         door = stand_fixture(
@@ -150,7 +203,7 @@ def _doors(
             hinge @ shift,
             f"door {number + 1}",
             width=round(width - 0.004, 4),
-            height=round(top - plinth, 4),
+            height=round(interior.top - interior.plinth, 4),
             frame=0.045,
             frame_color=frame,
             handle="right" if left else "left",
@@ -168,15 +221,14 @@ def _hinge(origin: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
     return pose
 
 
-def _strips(looks: Coolers, bay: Bay, doors: int, top: float, rng: np.random.Generator) -> list[AreaLight]:
+def _strips(looks: Coolers, interior: _Interior, doors: int, rng: np.random.Generator) -> list[AreaLight]:
     """Put a strip of light into each mullion, shining inwards on the fronts."""
-    inner, front, plinth = _size(bay)
-    length, middle = top - plinth - 0.1, (top + plinth) / 2
+    inner, x0, front = interior.width, interior.x, interior.front
+    length, middle = interior.top - interior.plinth - 0.1, (interior.top + interior.plinth) / 2
     red, green, blue = relative_rgb(float(rng.uniform(*looks.strip_kelvin)))
     # A strip of light of radiance L and area A gives the irradiance L A / d^2 at a distance d, here half a door.
     distance = inner / doors / 2
     radiance = float(rng.uniform(*looks.strip_share)) * np.pi * distance**2 / (length * STRIP_M)
-    x0 = float(bay.placement.world_from_object[0, 3])
     strips = []
     for number in range(doors + 1):
         x = x0 - inner / 2 + number * inner / doors

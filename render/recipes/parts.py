@@ -250,10 +250,11 @@ class SceneRecipe(Section, ABC):
     """Base of the settings of a recipe: the sections that all recipes share; a recipe adds its own.
 
     recipe: the name by which it was loaded. In files and hashes a recipe's own sections come before the shared ones.
-    has_marks: whether its layouts have marks, such as price tags.
+    has_marks: whether its layouts have marks, such as price tags. takes_planograms: whether its scenes can follow one.
     """
 
     has_marks: ClassVar[bool] = False
+    takes_planograms: ClassVar[bool] = False
     recipe: str = ""
     lights: Lights = Field(default_factory=Lights, description="environment and area lights")
     finish: Finishes = Field(default_factory=Finishes, description="surface of the products")
@@ -271,9 +272,12 @@ class SceneRecipe(Section, ABC):
     def _own_sections_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = serialize(self)
         shared = {name: content.pop(name) for name in SHARED_SECTIONS if name in content}
-        # Recipes from before there were optics and changed products keep their hashes.
-        if self.optics == Optics() == self._default("optics"):
-            shared.pop("optics", None)
+        # Recipes from before there were these sections and changed products keep their hashes.
+        for part in (content, shared):
+            for name in ADDED_SECTIONS & part.keys():
+                default = self._default(name)
+                if getattr(self, name) == type(default)() == default:
+                    del part[name]
         usual = self._default("finish")
         for name in CHANGES if "finish" in shared else ():
             if getattr(self.finish, name) == getattr(Finishes(), name) == getattr(usual, name):
@@ -288,6 +292,8 @@ class SceneRecipe(Section, ABC):
 # Fields of Finishes about products that differ from their mesh by more than wear.
 CHANGES = ("material", "dented", "dents", "sticker")
 SHARED_SECTIONS = ("lights", "finish", "background", "sensor", "optics")
+# Left out of files and hashes where they change nothing.
+ADDED_SECTIONS = {"optics", "disturbance"}
 
 
 def field_names(section: Section) -> list[str]:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
+from assets.fixtures.gondola import GondolaFixture, board_back
+from assets.planogram.types import Planogram
+from assets.props.look import FixtureValue
 from render.layout import SceneLayout, SceneRequest
 from render.placement.shelving import BayRanges
+from render.recipes.boards import Fittings, ShelvesRecipe
 from render.recipes.parts import Section, Share, Span
+from render.recipes.planograms import PlanogramStand, back_of, bay_spans, lay_out_planogram, plinth_of
 from render.recipes.shelves import (
     BayPlans,
-    Fittings,
-    ShelvesRecipe,
     lay_out_shelves,
     sample_paint,
     sample_room,
     stand_bay,
     tint,
 )
-from render.recipes.shop import Bay
+from render.recipes.shop import Bay, stand_fixture
 from render.streams import StreamPurpose
 
 # Widths and depths of bays, metres, and the step of their boards: Europe, USA.
@@ -42,6 +45,7 @@ class Bays(Section):
 class ShelfRecipe(ShelvesRecipe):
     """Ranges of the shelf recipe."""
 
+    takes_planograms = True
     bays: Bays = Field(default_factory=Bays, description="the bays")
 
 
@@ -51,6 +55,8 @@ SETTINGS = ShelfRecipe
 def lay_out(recipe: ShelfRecipe, request: SceneRequest) -> SceneLayout:
     """Lay out gondola bays in a room; all views share them."""
     rng = request.streams.scene(StreamPurpose.TABLE)
+    if request.planogram is not None:
+        return lay_out_planogram(recipe, request, lambda planogram: _gondolas_around(recipe, planogram, rng))
     region = int(rng.random() < recipe.bays.us)
     ranges = BayRanges(
         width=float(rng.choice(WIDTHS[region])),
@@ -99,3 +105,37 @@ def _gondolas(recipe: ShelfRecipe, ranges: BayRanges, plans: BayPlans, *, rng: n
         )
         bays.append(bay)
     return tuple(bays)
+
+
+def _gondolas_around(recipe: ShelfRecipe, planogram: Planogram, rng: np.random.Generator) -> PlanogramStand:
+    """Stand uprights, back panels and bases around the shelves of a planogram."""
+    color, panel, tilt = sample_paint(rng=rng), sample_paint(rng=rng), float(rng.uniform(0, 25))
+    rail = float(rng.choice([0.026, 0.03, 0.039, 0.039, 0.052]))
+    back = back_of(planogram)
+    shared: dict[str, FixtureValue] = {
+        "boards": (),
+        "board_depths": (float(np.clip(back, 0.1, 1.5)),),
+        "rail_height": 0.0,
+        "height": float(np.clip(planogram.height, 0.3, 3.0)),
+        "color": color,
+        "back_color": panel,
+        "kick": plinth_of(planogram, 0.3),
+        "slot_step": float(np.clip(planogram.notch_spacing or 0.05, 0.01, 0.1)),
+    }
+    bays = []
+    for number, (x, width) in enumerate(bay_spans(planogram), start=1):
+        pose = np.eye(4)
+        pose[0, 3] = x
+        bays.append(stand_fixture("gondola", pose, f"bay {number}", width=max(width, 0.2), **shared).placement)
+    wall = board_back(GondolaFixture(rail_height=0.0, board_depths=(float(np.clip(back, 0.1, 1.5)),)))
+    goods = bool(rng.random() < recipe.bays.goods)
+    room = sample_room(planogram.width + UPRIGHT_M, min(back + 0.05, 1.5), planogram.height, goods=goods, rng=rng)
+    rail_color = tint((0.9, 0.9, 0.88), rng=rng)
+    look: dict[str, FixtureValue] = {
+        "rail_height": rail,
+        "rail_tilt_deg": tilt,
+        "rail_color": rail_color,
+        "color": color,
+        "back_color": panel,
+    }
+    return PlanogramStand(wall - back, look, (*bays, room))

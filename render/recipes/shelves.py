@@ -1,98 +1,23 @@
-"""Laying out of bays of shelves, for recipes that differ in their fixtures: products, tags, gaps, camera."""
+"""Planning of bays of shelves, for recipes that differ in their fixtures: which product stands on which board."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
 
-from assets.library import Library
 from assets.props.look import Color, FixtureValue
-from render.geometry import rotation_about_z
-from render.layout import LightWish, PlacedProduct, SceneLayout, SceneRequest, Support
-from render.marks import GapMark, LineMark, ShopMarks, TagMark
-from render.placement.arrange import resting_pose
-from render.placement.facings import FacingBlock, FacingParams, StockedBlock, StockedItem, set_in_facings
+from render.layout import SceneLayout, SceneRequest, Support
+from render.placement.facings import FacingBlock, FacingParams, set_in_facings
 from render.placement.shelving import BayRanges, BoardPlan, ShelfProduct, plan_bays
-from render.recipes.cameras import CAMERAS
-from render.recipes.parts import Backgrounds, Finishes, Lights, Optics, SceneRecipe
-from render.recipes.shop import (
-    FLOORS,
-    FRONT,
-    PAINTS,
-    AisleCamera,
-    Bay,
-    Occluders,
-    PriceTags,
-    ShelfProducts,
-    TagStyle,
-    frame_part,
-    opening,
-    sample_occluders,
-    sample_tag_style,
-    stand_fixture,
-    tag_placement,
-    typical_side,
-)
-from render.scene import AreaLight, Placement
+from render.recipes.boards import Board, Exchanges, Fittings, ShelvesRecipe, lay_out_boards
+from render.recipes.shop import FLOORS, PAINTS, Bay, stand_fixture
+from render.scene import Placement
 from render.streams import StreamPurpose
 
 # Bays as planned, from the left: the boards of each, from below.
 BayPlans = tuple[tuple[BoardPlan, ...], ...]
-
-
-class ShelvesRecipe(SceneRecipe):
-    """Base of the settings of recipes with boards."""
-
-    has_marks = True
-    products: ShelfProducts = Field(default_factory=ShelfProducts, description="what stands on the boards")
-    tags: PriceTags = Field(default_factory=PriceTags, description="price tags")
-    occluders: Occluders = Field(default_factory=Occluders, description="before the shelf")
-    camera: AisleCamera = Field(default_factory=AisleCamera, description="where the image is taken from")
-    lights: Lights = Field(
-        default_factory=lambda: Lights(area_count=(1, 3), area_size_m=(0.3, 1.6), area_distance_m=(1.6, 3.0)),
-        description="where light comes from",
-    )
-    finish: Finishes = Field(
-        default_factory=lambda: Finishes(material=0.15, dented=0.02, sticker=0.02),
-        description="surface of the products",
-    )
-    background: Backgrounds = Field(
-        default_factory=lambda: Backgrounds(environment=3.0, photo=1.0, texture=0.0), description="over the shelf"
-    )
-    optics: Optics = Field(
-        default_factory=lambda: Optics(**CAMERAS["phone"].optics), description="lens, shutter and colour filters"
-    )
-
-    def product_count(self) -> tuple[int, int]:
-        return self.products.count
-
-
-@dataclass(frozen=True, eq=False)
-class Fittings:
-    """The bays as built. around: further props, such as doors and the room. lights: those of the fixtures."""
-
-    bays: tuple[Bay, ...]
-    around: tuple[Placement, ...] = ()
-    lights: tuple[AreaLight, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class _Board:
-    """A board with what stands on it. name: for positions, such as "bay 1 shelf 2"."""
-
-    bay: Bay
-    number: int
-    support: Support
-    products: tuple[ShelfProduct, ...]
-    blocks: tuple[StockedBlock, ...]
-
-    def position(self, block: int) -> str:
-        """Return the name of a place: bay, shelf from below, block from the left."""
-        return f"{self.bay.name}/{self.number + 1}/{block + 1}"
 
 
 def lay_out_shelves(
@@ -111,29 +36,8 @@ def lay_out_shelves(
         for bay, plan in zip(fittings.bays, plans, strict=True)
         for number, board in enumerate(plan)
     ]
-    products, positions = _products(recipe, request, boards, layout)
-    tags, marks = _hang_tags(recipe, request, boards)
-    low, high = _extent(boards)
-    sizes = [product.block.size for board in boards for product in board.products]
-    blocks = [block for board in boards for block in board.blocks]
-    framing = frame_part(
-        recipe.camera,
-        (low, high),
-        typical_side(blocks, sizes),
-        (request.width, request.height),
-        rng=request.streams.of_view(StreamPurpose.CAMERA),
-    )
-    props = request.streams.scene(StreamPurpose.PROPS)
-    occluders = sample_occluders(recipe.occluders, props.uniform(low, high), rng=props)
-    lines = tuple(LineMark(f"{board.bay.name}/{board.number + 1}", _line(board)) for board in boards)
-    return SceneLayout(
-        products,
-        framing,
-        (*tags, *(bay.placement for bay in fittings.bays), *fittings.around, *occluders),
-        lights=LightWish((low + high) / 2, (FRONT - 1.2, FRONT + 1.2), (0.35, 0.95)),
-        fixed_lights=fittings.lights,
-        marks=replace(marks, gaps=_gaps(boards), lines=lines, positions=positions),
-    )
+    misplaced, turned = (float(layout.uniform(*span)) for span in (recipe.products.misplaced, recipe.products.turned))
+    return lay_out_boards(recipe, request, boards, fittings, Exchanges(misplaced, turned), layout)
 
 
 def _plan(
@@ -178,7 +82,7 @@ def _sold_out(recipe: ShelvesRecipe, request: SceneRequest, rng: np.random.Gener
     return [_wanted(recipe, request, sku, -1, rng) for sku in sorted(others)]
 
 
-def _fill_board(recipe: ShelvesRecipe, bay: Bay, number: int, plan: BoardPlan, rng: np.random.Generator) -> _Board:
+def _fill_board(recipe: ShelvesRecipe, bay: Bay, number: int, plan: BoardPlan, rng: np.random.Generator) -> Board:
     """Set the blocks of one board."""
     ranges = recipe.products
     support = Support.of(bay.surfaces[number], bay.placement.world_from_object)
@@ -190,118 +94,9 @@ def _fill_board(recipe: ShelvesRecipe, bay: Bay, number: int, plan: BoardPlan, r
         sold_out=float(rng.uniform(*ranges.sold_out)),
     )
     blocks = set_in_facings([product.block for product in plan.products], support, params, rng=rng)
-    return _Board(bay, number, support, plan.products, blocks)
-
-
-def _products(
-    recipe: ShelvesRecipe, request: SceneRequest, boards: list[_Board], rng: np.random.Generator
-) -> tuple[tuple[PlacedProduct, ...], tuple[str, ...]]:
-    """Return all products with their positions; a few are turned, or another product's in the wrong place."""
-    misplaced, turned = (float(rng.uniform(*span)) for span in (recipe.products.misplaced, recipe.products.turned))
-    every = [product for board in boards for product in board.products if product.block.stocked]
-    placed, positions = [], []
-    for board in boards:
-        for number, (product, block) in enumerate(zip(board.products, board.blocks, strict=True)):
-            for item in block.items:
-                other, chance = every[int(rng.integers(len(every)))], rng.random(2)
-                pose = item.world_from_object
-                sku = product.sku
-                alone = product.block.layers == 1
-                if item.row == 0 and alone and chance[0] < misplaced and _fits(other.block, product.block):
-                    sku, pose = other.sku, _exchanged(board, block, item, other.block)
-                elif item.row == 0 and alone and chance[1] < turned:
-                    quarter = replace(product.block, turn=product.block.turn + float(rng.integers(1, 4)) * np.pi / 2)
-                    pose = _exchanged(board, block, item, quarter) if _fits(quarter, product.block) else pose
-                placed.append(PlacedProduct(sku, pose))
-                positions.append(board.position(number) if sku == product.sku else "")
-    return tuple(placed), tuple(positions)
-
-
-def _fits(block: FacingBlock, into: FacingBlock) -> bool:
-    """Return whether an item fits where one of another block stood."""
-    return bool((block.size <= into.size + 1e-9).all())
-
-
-def _exchanged(board: _Board, block: StockedBlock, item: StockedItem, by: FacingBlock) -> NDArray[np.float64]:
-    """Return the pose of an item that stands where another one stood, its front at the same place."""
-    left, right = block.columns[item.column]
-    pose = resting_pose(by.shape, rotation_about_z(by.turn) @ by.rotation)
-    pose[0, 3] += (left + right) / 2
-    pose[1, 3] += -board.support.depth / 2 + block.setback + by.size[1] / 2
-    return board.support.place(pose)
-
-
-def _hang_tags(
-    recipe: ShelvesRecipe, request: SceneRequest, boards: list[_Board]
-) -> tuple[tuple[Placement, ...], ShopMarks]:
-    """Hang a tag at the left of each block. Gaps keep their tags."""
-    rng = request.streams.scene(StreamPurpose.STACKS)
-    rail = boards[0].bay.surfaces[0].rail_height if boards else 0.039
-    style, tagged = sample_tag_style(recipe.tags, rail, rng=rng), float(rng.uniform(*recipe.tags.tagged))
-    placements: list[Placement] = []
-    tags: list[TagMark] = []
-    for board in boards:
-        reached = -board.support.width / 2
-        for number, (product, block) in enumerate(zip(board.products, board.blocks, strict=True)):
-            hung = rng.random() < tagged
-            if not block.columns or not hung:
-                continue
-            left = max(block.columns[0][0], reached + 0.002)
-            if left + style.width > board.support.width / 2:
-                continue
-            reached = left + style.width
-            placement, text = _tag(board, product.sku, left + style.width / 2, style, request.library, rng)
-            tags.append(TagMark(len(placements), board.position(number), text))
-            placements.append(placement)
-    return tuple(placements), ShopMarks(tuple(tags))
-
-
-def _tag(
-    board: _Board, sku: str, x: float, style: TagStyle, library: Library, rng: np.random.Generator
-) -> tuple[Placement, str]:
-    surface, pose = board.bay.surfaces[board.number], board.bay.placement.world_from_object
-    return tag_placement(style, library.catalog.find(sku), surface, pose, x, f"tag {sku}"[:80], rng=rng)
-
-
-def _gaps(boards: list[_Board]) -> tuple[GapMark, ...]:
-    """Return the holes: runs of empty columns of each block."""
-    found = []
-    for board in boards:
-        for number, (product, block) in enumerate(zip(board.products, board.blocks, strict=True)):
-            empty = block.empty_columns
-            for first in (column for column in empty if column - 1 not in empty):
-                last = first
-                while last + 1 in empty:
-                    last += 1
-                left, right = block.columns[first][0], block.columns[last][1]
-                corners = opening(board.support.world_from_support, left, right, board.support.depth, block.height)
-                found.append(GapMark(board.position(number), product.sku, corners))
-    return tuple(found)
-
-
-def _line(board: _Board) -> NDArray[np.float64]:
-    """Return the front of a board: its whole width, as high as its rail."""
-    surface = board.bay.surfaces[board.number]
-    half, below = board.support.width / 2, surface.rail_height or 0.03
-    pose = board.support.world_from_support
-    return opening(pose, -half, half, board.support.depth + 0.03, 0.0, -below)
-
-
-def _extent(boards: list[_Board]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the lowest and highest corner of the fronts of all boards with their products."""
-    corners = [
-        opening(
-            board.support.world_from_support,
-            -board.support.width / 2,
-            board.support.width / 2,
-            board.support.depth,
-            max((block.height for block in board.blocks), default=0.1),
-            -0.04,
-        )
-        for board in boards
-    ]
-    every = np.concatenate(corners)
-    return every.min(axis=0), every.max(axis=0)
+    name = f"{bay.name}/{number + 1}"
+    positions = tuple(f"{name}/{place}" for place in range(1, len(blocks) + 1))
+    return Board(name, bay, number, support, plan.products, blocks, positions)
 
 
 def stand_bay(

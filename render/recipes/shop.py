@@ -82,6 +82,21 @@ class ShelfProducts(Section):
     turned: ShareSpan = Field((0.0, 0.04), description="share of front items that show a side or their back")
 
 
+class Disturbance(Section):
+    """How shelves differ from the planogram that they follow; by default not at all."""
+
+    setback_m: Annotated[Span, within(0, 0.3)] = Field(
+        (0.0, 0.0), description="of a block from its place, as far as the shelf is deep, metres"
+    )
+    missing: ShareSpan = Field((0.0, 0.0), description="chance that the front item of a column has been taken")
+    sold_out: ShareSpan = Field((0.0, 0.0), description="chance that a position is empty, or a column of it")
+    misplaced: ShareSpan = Field((0.0, 0.0), description="share of front items that are another product of the scene")
+    turned: ShareSpan = Field((0.0, 0.0), description="share of front items that show a side or their back")
+    rows: Annotated[int, Field(ge=1, le=500)] = Field(
+        500, description="rows behind each other that are stood up at most: further ones can hardly be seen"
+    )
+
+
 class PriceTags(Section):
     """The tags on the rails."""
 

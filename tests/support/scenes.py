@@ -66,6 +66,7 @@ class StubLibrary:
         self._rests: dict[str, Rest] = {}
         self.catalog = SimpleNamespace(keys=tuple(sorted(meshes)), hash="stub")
         self.catalog.find = lambda key: Sku(key, key, mesh=f"{key}.obj")
+        self.planograms: tuple = ()
         lights = dict(hdris or {"grey": np.ones((8, 16, 3), np.float32)})
         self.backdrops = SimpleNamespace(
             hdris=tuple(sorted(lights)),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,13 @@ ASSIGNMENT_STREAM = 1000
 @dataclass(frozen=True, eq=False)
 class Assignment:
     """The products of many scenes. category_ids: (A,) int32, of every appearance. starts: (S + 1,) int64: scene s has
-    category_ids[starts[s]:starts[s + 1]]. numbers: (A,) int32: how often the SKU was assigned before."""
+    category_ids[starts[s]:starts[s + 1]]. numbers: (A,) int32: how often the SKU was assigned before. planograms: (S,)
+    int32: the planogram of each scene, or (0,)."""
 
     category_ids: NDArray[np.int32]
     starts: NDArray[np.int64]
     numbers: NDArray[np.int32]
+    planograms: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -64,6 +66,34 @@ def assign_scenes(
     ids = np.concatenate(passes).astype(np.int32)
     starts = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
     return Assignment(ids, starts.astype(np.int64), (before[ids] + _count_earlier(ids)).astype(np.int32))
+
+
+def assign_planograms(
+    needs: NDArray[np.int64],
+    before: NDArray[np.int64],
+    listed: NDArray[np.bool_],
+    planograms: Sequence[NDArray[np.int32]],
+    *,
+    rng: np.random.Generator,
+) -> Assignment:
+    """Assign planograms to scenes, as few as give SKU i needs[i] appearances; each scene shows all SKUs of its own.
+
+    needs, before, listed: as for `assign_scenes`; SKUs that are not listed are left out. planograms: the category ids
+    in each. Shuffled passes over the planograms that hold a SKU that still needs something.
+    """
+    left = needs.copy()
+    contents = [ids[listed[ids]] for ids in planograms]
+    chosen: list[int] = []
+    while open_ones := [number for number, ids in enumerate(contents) if (left[ids] > 0).any()]:
+        for number in rng.permutation(open_ones):
+            if (left[contents[number]] > 0).any():  # else the planograms before it in this pass were enough
+                left[contents[number]] -= 1
+                chosen.append(int(number))
+    sizes = [len(contents[number]) for number in chosen]
+    ids = np.concatenate([np.zeros(0, np.int32), *(contents[number] for number in chosen)])
+    starts = np.cumsum([0, *sizes]).astype(np.int64)
+    numbers = (before[ids] + _count_earlier(ids)).astype(np.int32)
+    return Assignment(ids, starts, numbers, np.array(chosen, np.int32))
 
 
 def _scene_sizes(total: int, count: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from assets.catalog.category_ids import CategoryIds, ids_path, read_ids
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
-from pipeline.jobs.planning.assign import ASSIGNMENT_STREAM, Count, assign_scenes
+from pipeline.jobs.planning.assign import ASSIGNMENT_STREAM, Count, assign_planograms, assign_scenes
 from pipeline.jobs.planning.store import Generation, Plan, Shard, Version
 from pipeline.jobs.receipts import Receipt
 from pipeline.jobs.settings import JobSettings
@@ -64,18 +64,27 @@ def extend_ids(catalog: Catalog, known: CategoryIds) -> CategoryIds:
 
 
 def update_catalog(
-    plan: Plan, catalog: Catalog, digests: NDArray[np.uint8], settings: JobSettings
+    plan: Plan,
+    catalog: Catalog,
+    digests: NDArray[np.uint8],
+    settings: JobSettings,
+    say: Callable[[str], None] | None = None,
 ) -> tuple[Plan, Change]:
     """Return the plan with the catalogue as its newest version, if it differs from the last one, and the difference.
 
-    digests: (N, 16) uint8, of the catalogue's SKUs in its order.
+    With planograms a version lists the SKUs that stand in them. digests: (N, 16) uint8, of the catalogue's SKUs in its
+    order. say: reports what is left out of planograms. Raises SynthError for unusable ones.
     """
     ids = extend_ids(catalog, plan.ids)
     numbers = np.array([ids.of(key) for key in catalog.keys], np.int32)
+    planograms = _planograms_of(catalog, ids, settings, say)
+    if planograms:
+        standing = np.isin(numbers, np.concatenate(planograms))
+        numbers, digests = numbers[standing], digests[standing]
     asked = (settings.times, settings.rounds)
     version = Version(len(plan.versions), catalog.hash, *asked, numbers, digests)
     if not plan.versions:
-        return Plan(ids, (version,), ()), Change(new=len(numbers))
+        return Plan(ids, (version,), (), planograms), Change(new=len(numbers))
     old, size = plan.current, len(ids) + 1
     (was, then), (listed, now) = old.by_id(size), version.by_id(size)
     change = Change(
@@ -85,8 +94,26 @@ def update_catalog(
         asked=asked != (old.times, old.rounds),
     )
     if not change and old.catalog_hash == catalog.hash:
-        return plan, change
-    return Plan(ids, (*plan.versions, version), plan.generations), change
+        return replace(plan, planograms=planograms) if planograms else plan, change
+    return Plan(ids, (*plan.versions, version), plan.generations, planograms), change
+
+
+def _planograms_of(
+    catalog: Catalog, ids: CategoryIds, settings: JobSettings, say: Callable[[str], None] | None
+) -> tuple[NDArray[np.int32], ...]:
+    """Return the category ids in each planogram of the job."""
+    from pipeline.run.resources import open_backdrops, open_planograms
+    from render.recipes import load_recipe
+
+    render = settings.render
+    if not render.backdrops.planogram:
+        return ()
+    recipe = load_recipe(render.recipe, streams=render.streams)
+    shop = open_planograms(catalog, open_backdrops(render.backdrops), recipe)
+    if say is not None:
+        for line in shop.describe():
+            say(line)
+    return tuple(np.array([ids.of(sku) for sku in one.skus], np.int32) for one in shop.stocked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +185,10 @@ def next_generation(plan: Plan, coverage: Coverage, settings: JobSettings, expec
     listed, _ = version.by_id(plan.size)
     listed[list(coverage.broken)] = False
     rng = np.random.default_rng([settings.render.seed, ASSIGNMENT_STREAM, number])
-    assignment = assign_scenes(needs, plan.times_assigned, listed, products_count(settings, plan.scenes), rng=rng)
+    if plan.planograms:
+        assignment = assign_planograms(needs, plan.times_assigned, listed, plan.planograms, rng=rng)
+    else:
+        assignment = assign_scenes(needs, plan.times_assigned, listed, products_count(settings, plan.scenes), rng=rng)
     return Generation(number, version.number, plan.scenes, expected, assignment)
 
 
@@ -202,4 +232,5 @@ def scene_task(plan: Plan, generation: Generation, scene: int) -> SceneTask:
     products = generation.assignment.slice_of(scene)
     ids = tuple(generation.assignment.category_ids[products].tolist())
     numbers = tuple(generation.assignment.numbers[products].tolist())
-    return SceneTask(generation.first + scene, tuple(map(plan.ids.key_of, ids)), ids, numbers)
+    planogram = int(generation.assignment.planograms[scene]) if len(generation.assignment.planograms) else None
+    return SceneTask(generation.first + scene, tuple(map(plan.ids.key_of, ids)), ids, numbers, planogram)

@@ -96,11 +96,12 @@ class Generation:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The whole plan of a job so far."""
+    """The whole plan of a job so far. planograms: category ids in each planogram of the job; not stored with it."""
 
     ids: CategoryIds
     versions: tuple[Version, ...]
     generations: tuple[Generation, ...]
+    planograms: tuple[NDArray[np.int32], ...] = ()
 
     @property
     def current(self) -> Version:
@@ -175,6 +176,8 @@ def write_generation(location: StoragePath, generation: Generation) -> None:
         "share": generation.share,
     }
     arrays: dict[str, NDArray] = {"cards": chosen.category_ids, "starts": chosen.starts, "numbers": chosen.numbers}
+    if len(chosen.planograms):
+        arrays["planograms"] = chosen.planograms
     _write_pair(location, f"generation-{generation.number:04d}", about, arrays)
 
 
@@ -225,12 +228,16 @@ def _read_generation(location: StoragePath, name: str, size: int) -> Generation:
         category_ids = check_array(arrays.get("cards"), np.int32, about.appearances)
         starts = check_array(arrays.get("starts"), np.int64, about.scenes + 1)
         numbers = check_array(arrays.get("numbers"), np.int32, len(category_ids))
+        planograms = check_array(arrays.get("planograms", np.zeros(0, np.int32)), np.int32, None)
         _check_ids(category_ids, size)
+        if len(planograms) not in (0, about.scenes) or planograms.min(initial=0) < 0:
+            raise ValueError("numbers of planograms that are not one per scene")
         if starts[0] != 0 or starts[-1] != len(category_ids) or (np.diff(starts) < 0).any():
             raise ValueError("starts of scenes that do not partition the appearances")
     except ValueError as error:
         raise _damaged(location, name, error) from error
-    return Generation(number, about.version, about.first, about.share, Assignment(category_ids, starts, numbers))
+    assigned = Assignment(category_ids, starts, numbers, planograms)
+    return Generation(number, about.version, about.first, about.share, assigned)
 
 
 def _check_ids(ids: NDArray, size: int) -> None:

@@ -19,6 +19,7 @@ from dataset.storage.path import StoragePath
 from pipeline.jobs.estimate.run import estimate_job
 from pipeline.jobs.pilot import Pilot
 from pipeline.jobs.planning.digests import sku_digests
+from pipeline.run.settings import BackdropFolders
 from support.errors import raises
 from support.job_stubs import files_of, job_at, run, seen_well, skus, write_list
 
@@ -69,6 +70,26 @@ def test_new_skus_are_added_and_nothing_else_is_touched(tmp_path: Path, place: S
     added = set(samples_of(place)) - set(images)
     assert 0 < len(added) == summary.made < 15
     assert min(seen_well(place)[sku] for sku in ("aaa-first", "sku-999")) >= 4
+
+
+def test_a_job_of_planograms_covers_what_stands_in_them(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.csv"
+    rows = [f"{'left' if number < 5 else 'right'},1,{sku}" for number, sku in enumerate(OLD[:9])]
+    plan.write_text("\n".join(["planogram,shelf,sku", *rows, "right,1,elsewhere"]))
+    backdrops = BackdropFolders(planogram=(plan,))
+    settings = job_at(tmp_path / "set", write_list(tmp_path / "skus.csv", OLD), recipe="shelf", backdrops=backdrops)
+    summary = run(settings)
+    assert summary.outcome["skus"] == 9 and summary.outcome["seen_least"] >= 4 and not summary.outcome["short"]
+    for sample in samples_of(settings.location).values():
+        assert shown_in(sample) in (set(OLD[:5]), set(OLD[5:9]))
+    again = run(settings)
+    assert not again.change and not again.made
+    with raises("planogram-recipe"):
+        run(
+            replace(
+                settings, render=replace(settings.render, recipe="tabletop"), location=StoragePath(str(tmp_path / "b"))
+            )
+        )
 
 
 def test_changed_skus_retire_the_scenes_that_show_them(

@@ -42,12 +42,19 @@ def test_folders_of_backdrops_come_back_from_what_sets_and_jobs_store(tmp_path: 
     for number, folder in enumerate(folders):
         folder.mkdir()
         Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / "x.png")
-    given = BackdropFolders(photos=folders)
+    plans = tuple(folder / "plan.csv" for folder in folders)
+    for number, plan in enumerate(plans):
+        plan.write_text(f"shelf,sku\n1,{number}\n")
+    given = BackdropFolders(photos=folders, planogram=plans)
     settings = RunSettings(demo_list(), tmp_path / "set", 1, backdrops=given, cache=tmp_path)
     recipe, render = load_recipe("tabletop"), render_settings(settings)
     info = describe_run(settings, load_catalog(demo_list()), open_backdrops(given), recipe, render)
     assert backdrop_folders(info, settings.out) == given
-    assert [name for name in info.sources if name != "sku_list"] == ["photos", "photos-2", "photos-3"][: len(names)]
+    numbered = [f"{kind}{end}" for kind in ("photos", "planogram") for end in ("", "-2", "-3")[: len(names)]]
+    assert [name for name in info.sources if name != "sku_list"] == numbered
+    assert [name for name in info.backdrops if "plan" in name] == [f"planograms/{n}/plan.csv" for n in (1, 2, 3)][
+        : len(names)
+    ]
     place = StoragePath(str(tmp_path / "job"))
     job = JobSettings(settings, place)
     claim_location(job, identity_of(job))

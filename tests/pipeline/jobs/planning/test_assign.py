@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset.layout import split_of
-from pipeline.jobs.planning.assign import Assignment, assign_scenes, shards_of, splits_of
+from pipeline.jobs.planning.assign import Assignment, assign_planograms, assign_scenes, shards_of, splits_of
 
 COUNTS = st.tuples(st.integers(1, 6), st.integers(0, 6)).map(lambda pair: (pair[0], pair[0] + pair[1]))
 
@@ -87,3 +87,22 @@ def test_splits_and_shards_are_those_of_single_scenes(splits: tuple) -> None:
     assert sorted(int(scene) for _, scenes in shards for scene in scenes) == list(range(500))
     assert all(len(scenes) <= 30 for _, scenes in shards)
     assert all(names[scene] == split for split, scenes in shards for scene in scenes)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=12), st.lists(st.sets(st.integers(0, 11)), max_size=6))
+def test_planograms_are_chosen_until_no_sku_needs_more(needs: list[int], contents: list[set[int]]) -> None:
+    size = len(needs)
+    planograms = [np.array(sorted(number for number in ids if number < size), np.int32) for ids in contents]
+    listed = np.arange(size) % 5 != 4
+    given, rng = np.array(needs), np.random.default_rng(1)
+    assigned = assign_planograms(given, given * 0 + 2, listed, planograms, rng=rng)
+    for scene, number in enumerate(assigned.planograms):
+        shown = assigned.category_ids[assigned.slice_of(scene)]
+        assert shown.tolist() == [one for one in planograms[number] if listed[one]]
+    seen = np.bincount(assigned.category_ids, minlength=size)
+    standing = [number for number in range(size) if listed[number] and any(number in ids for ids in planograms)]
+    assert all(seen[number] >= needs[number] for number in standing)
+    assert len(assigned) <= sum(needs[number] for number in standing)  # none without a need
+    for number in standing:
+        assert sorted(assigned.numbers[assigned.category_ids == number]) == list(range(2, 2 + seen[number]))

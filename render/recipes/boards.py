@@ -1,0 +1,256 @@
+"""Boards with products on them, however they were planned: tags, gaps, lines, camera; for recipes of shelves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from assets.fixtures.surface import Surface
+from assets.library import Library
+from render.geometry import rotation_about_z
+from render.layout import LightWish, PlacedProduct, SceneLayout, SceneRequest, Support
+from render.marks import GapMark, LineMark, ShopMarks, TagMark
+from render.placement.arrange import resting_pose
+from render.placement.facings import FacingBlock, StockedBlock, StockedItem
+from render.placement.shelving import ShelfProduct
+from render.recipes.cameras import CAMERAS
+from render.recipes.parts import Backgrounds, Finishes, Lights, Optics, SceneRecipe
+from render.recipes.shop import (
+    FRONT,
+    AisleCamera,
+    Bay,
+    Disturbance,
+    Occluders,
+    PriceTags,
+    ShelfProducts,
+    TagStyle,
+    frame_part,
+    opening,
+    sample_occluders,
+    sample_tag_style,
+    tag_placement,
+    typical_side,
+)
+from render.scene import AreaLight, Placement
+from render.streams import StreamPurpose
+
+
+class ShelvesRecipe(SceneRecipe):
+    """Base of the settings of recipes with boards."""
+
+    has_marks = True
+    products: ShelfProducts = Field(default_factory=ShelfProducts, description="what stands on the boards")
+    disturbance: Disturbance = Field(
+        default_factory=Disturbance, description="how shelves differ from their planogram, with --planogram"
+    )
+    tags: PriceTags = Field(default_factory=PriceTags, description="price tags")
+    occluders: Occluders = Field(default_factory=Occluders, description="before the shelf")
+    camera: AisleCamera = Field(default_factory=AisleCamera, description="where the image is taken from")
+    lights: Lights = Field(
+        default_factory=lambda: Lights(area_count=(1, 3), area_size_m=(0.3, 1.6), area_distance_m=(1.6, 3.0)),
+        description="where light comes from",
+    )
+    finish: Finishes = Field(
+        default_factory=lambda: Finishes(material=0.15, dented=0.02, sticker=0.02),
+        description="surface of the products",
+    )
+    background: Backgrounds = Field(
+        default_factory=lambda: Backgrounds(environment=3.0, photo=1.0, texture=0.0), description="over the shelf"
+    )
+    optics: Optics = Field(
+        default_factory=lambda: Optics(**CAMERAS["phone"].optics), description="lens, shutter and colour filters"
+    )
+
+    def product_count(self) -> tuple[int, int]:
+        return self.products.count
+
+
+@dataclass(frozen=True, eq=False)
+class Fittings:
+    """The bays as built. around: further props, such as doors and the room. lights: those of the fixtures."""
+
+    bays: tuple[Bay, ...]
+    around: tuple[Placement, ...] = ()
+    lights: tuple[AreaLight, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """A board with what stands on it. name: for its line, such as "bay 1/2". number: of its surface in the bay.
+
+    positions: names of the places of its blocks.
+    """
+
+    name: str
+    bay: Bay
+    number: int
+    support: Support
+    products: tuple[ShelfProduct, ...]
+    blocks: tuple[StockedBlock, ...]
+    positions: tuple[str, ...]
+
+    @property
+    def surface(self) -> Surface:
+        """The surface of the fixture."""
+        return self.bay.surfaces[self.number]
+
+
+@dataclass(frozen=True)
+class Exchanges:
+    """Shares of front items that are another product of the scene, and that show a side or their back."""
+
+    misplaced: float
+    turned: float
+
+
+def lay_out_boards(
+    recipe: ShelvesRecipe,
+    request: SceneRequest,
+    boards: Sequence[Board],
+    fittings: Fittings,
+    exchanged: Exchanges,
+    rng: np.random.Generator,
+) -> SceneLayout:
+    """Return the layout of filled boards: hang tags, mark gaps and lines, choose camera and occluders.
+
+    rng: exchanges products.
+    """
+    products, positions = _products(boards, exchanged, rng)
+    tags, marks = _hang_tags(recipe, request, boards)
+    low, high = _extent(boards)
+    sizes = [product.block.size for board in boards for product in board.products]
+    blocks = [block for board in boards for block in board.blocks]
+    framing = frame_part(
+        recipe.camera,
+        (low, high),
+        typical_side(blocks, sizes),
+        (request.width, request.height),
+        rng=request.streams.of_view(StreamPurpose.CAMERA),
+    )
+    props = request.streams.scene(StreamPurpose.PROPS)
+    occluders = sample_occluders(recipe.occluders, props.uniform(low, high), rng=props)
+    lines = tuple(LineMark(board.name, _line(board)) for board in boards if board.surface.fixture_from_rail is not None)
+    return SceneLayout(
+        products,
+        framing,
+        (*tags, *(bay.placement for bay in fittings.bays), *fittings.around, *occluders),
+        lights=LightWish((low + high) / 2, (FRONT - 1.2, FRONT + 1.2), (0.35, 0.95)),
+        fixed_lights=fittings.lights,
+        marks=replace(marks, gaps=_gaps(boards), lines=lines, positions=positions),
+    )
+
+
+def _products(
+    boards: Sequence[Board], exchanged: Exchanges, rng: np.random.Generator
+) -> tuple[tuple[PlacedProduct, ...], tuple[str, ...]]:
+    """Return all products with their positions; a few are turned, or another product's in the wrong place."""
+    every = [product for board in boards for product in board.products if product.block.stocked]
+    placed, positions = [], []
+    for board in boards:
+        for number, (product, block) in enumerate(zip(board.products, board.blocks, strict=True)):
+            for item in block.items:
+                other, chance = every[int(rng.integers(len(every)))], rng.random(2)
+                pose = item.world_from_object
+                sku = product.sku
+                alone = product.block.layers == 1 and not block.capped
+                if item.row == 0 and alone and chance[0] < exchanged.misplaced and _fits(other.block, product.block):
+                    sku, pose = other.sku, _exchanged(board, block, item, other.block)
+                elif item.row == 0 and alone and chance[1] < exchanged.turned:
+                    quarter = replace(product.block, turn=product.block.turn + float(rng.integers(1, 4)) * np.pi / 2)
+                    pose = _exchanged(board, block, item, quarter) if _fits(quarter, product.block) else pose
+                placed.append(PlacedProduct(sku, pose))
+                positions.append(board.positions[number] if sku == product.sku else "")
+    return tuple(placed), tuple(positions)
+
+
+def _fits(block: FacingBlock, into: FacingBlock) -> bool:
+    """Return whether an item fits where one of another block stood."""
+    return bool((block.size <= into.size + 1e-9).all())
+
+
+def _exchanged(board: Board, block: StockedBlock, item: StockedItem, by: FacingBlock) -> NDArray[np.float64]:
+    """Return the pose of an item that stands where another one stood, its front at the same place."""
+    left, right = block.columns[item.column]
+    pose = resting_pose(by.shape, rotation_about_z(by.turn) @ by.rotation)
+    pose[0, 3] += (left + right) / 2
+    pose[1, 3] += -board.support.depth / 2 + block.setback + by.size[1] / 2
+    pose[2, 3] += block.bottom
+    return board.support.place(pose)
+
+
+def _hang_tags(
+    recipe: ShelvesRecipe, request: SceneRequest, boards: Sequence[Board]
+) -> tuple[tuple[Placement, ...], ShopMarks]:
+    """Hang a tag at the left of each block. Gaps keep their tags."""
+    rng = request.streams.scene(StreamPurpose.STACKS)
+    rail = max((board.surface.rail_height for board in boards), default=0.039)
+    style, tagged = sample_tag_style(recipe.tags, rail, rng=rng), float(rng.uniform(*recipe.tags.tagged))
+    placements: list[Placement] = []
+    tags: list[TagMark] = []
+    for board in boards:
+        reached = -board.support.width / 2
+        for number, (product, block) in enumerate(zip(board.products, board.blocks, strict=True)):
+            hung = rng.random() < tagged
+            if not block.columns or not hung or board.surface.fixture_from_rail is None:
+                continue
+            left = max(block.columns[0][0], reached + 0.002)
+            if left + style.width > board.support.width / 2:
+                continue
+            reached = left + style.width
+            placement, text = _tag(board, product.sku, left + style.width / 2, style, request.library, rng)
+            tags.append(TagMark(len(placements), board.positions[number], text))
+            placements.append(placement)
+    return tuple(placements), ShopMarks(tuple(tags))
+
+
+def _tag(
+    board: Board, sku: str, x: float, style: TagStyle, library: Library, rng: np.random.Generator
+) -> tuple[Placement, str]:
+    pose = board.bay.placement.world_from_object
+    return tag_placement(style, library.catalog.find(sku), board.surface, pose, x, f"tag {sku}"[:80], rng=rng)
+
+
+def _gaps(boards: Sequence[Board]) -> tuple[GapMark, ...]:
+    """Return the holes: runs of empty columns of each block."""
+    found = []
+    for board in boards:
+        for number, (product, block) in enumerate(zip(board.products, board.blocks, strict=True)):
+            empty = block.empty_columns
+            for first in (column for column in empty if column - 1 not in empty):
+                last = first
+                while last + 1 in empty:
+                    last += 1
+                left, right = block.columns[first][0], block.columns[last][1]
+                corners = opening(
+                    board.support.world_from_support, left, right, board.support.depth, block.height, block.bottom
+                )
+                found.append(GapMark(board.positions[number], product.sku, corners))
+    return tuple(found)
+
+
+def _line(board: Board) -> NDArray[np.float64]:
+    """Return the front of a board: its whole width, as high as its rail."""
+    half, below = board.support.width / 2, board.surface.rail_height or 0.03
+    pose = board.support.world_from_support
+    return opening(pose, -half, half, board.support.depth + 0.03, 0.0, -below)
+
+
+def _extent(boards: Sequence[Board]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the lowest and highest corner of the fronts of all boards with their products."""
+    corners = [
+        opening(
+            board.support.world_from_support,
+            -board.support.width / 2,
+            board.support.width / 2,
+            board.support.depth,
+            max((block.height for block in board.blocks), default=0.1),
+            -0.04,
+        )
+        for board in boards
+    ]
+    every = np.concatenate(corners)
+    return every.min(axis=0), every.max(axis=0)
