@@ -23,7 +23,7 @@ from render.recipes.sampling import (
     sample_finish,
     sample_sensor,
 )
-from render.scene import Camera, Placement, SceneSpec
+from render.scene import OPTICAL, Camera, Placement, SceneSpec, Sensor
 from render.streams import STREAMS, StreamPurpose, Streams, salt_of
 
 # Increased when earlier scenes can no longer be sampled: older data sets can then be neither extended nor sampled
@@ -60,9 +60,10 @@ def sample_scene(
         products = products or products_at(recipe, keys, seed, index)
         recipe = recipe_at(recipe, seed, index)
     products = products or scene_products(keys, recipe.product_count(), seed=seed, index=index)
-    salt = None if streams == 1 else salt_of(library.catalog.hash)
     planogram = None if products.planogram is None else library.planograms[products.planogram]
-    request = SceneRequest(library, products, Streams(seed, index, view, salt), width, height, planogram)
+    request = SceneRequest(
+        library, products, Streams(seed, index, view, _salt(library, streams)), width, height, planogram
+    )
     # The module that defines the settings also defines lay_out, whether it is built in, installed or a user's file.
     layout: SceneLayout = sys.modules[type(recipe).__module__].lay_out(recipe, request)
     return assemble_scene(recipe, request, layout)
@@ -71,6 +72,17 @@ def sample_scene(
 def _planogram_products(library: Library, index: int) -> SceneProducts:
     number = index % len(library.planograms)
     return SceneProducts(library.planograms[number].skus, planogram=number)
+
+
+def sample_sensor_of(scene: SceneSpec, recipe: SceneRecipe, library: Library) -> Sensor:
+    """Return the sensor that a scene would have by the ranges of `recipe.sensor`, with the same optics and draws."""
+    streams = Streams(scene.seed, scene.index, scene.view, _salt(library, scene.streams))
+    sensor = sample_sensor(recipe.sensor, scene.camera.width, rng=streams.of_view(StreamPurpose.SENSOR))
+    return replace(sensor, **{name: getattr(scene.sensor, name) for name in OPTICAL})
+
+
+def _salt(library: Library, streams: int) -> int | None:
+    return None if streams == 1 else salt_of(library.catalog.hash)
 
 
 def assemble_scene(recipe: SceneRecipe, request: SceneRequest, layout: SceneLayout) -> SceneSpec:

@@ -30,7 +30,7 @@ SPEC_VERSIONS = (1, 2, 3)
 # Tuple fields of the sensor, which JSON turns into lists; older specs have no crosstalk.
 SENSOR_TUPLES = ("white_balance", "crosstalk")
 # Fields of the sensor that version 3 added: left out where they are neutral.
-SENSOR_3 = ("red_scale", "blue_scale", "aperture_mm", "focus_m", "mosaic")
+OPTICAL = ("red_scale", "blue_scale", "aperture_mm", "focus_m", "mosaic")
 PlacementKind = Literal["product", "prop"]
 BackgroundKind = Literal["environment", "photo", "texture"]
 
@@ -241,7 +241,7 @@ class SceneSpec:
         for name in ("distortion", "rolling_shutter"):
             if fields["camera"][name] is None:
                 del fields["camera"][name]
-        for name in SENSOR_3:
+        for name in OPTICAL:
             if fields["sensor"][name] == getattr(Sensor, name):
                 del fields["sensor"][name]
         if self.marks is None:
@@ -257,7 +257,7 @@ class SceneSpec:
         return json.dumps(fields, default=_json_value, separators=(",", ":"), allow_nan=False)
 
     def _version(self) -> int:
-        later = any(getattr(self.sensor, name) != getattr(Sensor, name) for name in SENSOR_3)
+        later = any(getattr(self.sensor, name) != getattr(Sensor, name) for name in OPTICAL)
         changed = any(placement.finish.change != UNCHANGED for placement in self.placements)
         if not self.camera.is_pinhole or self.marks is not None or later or changed:
             return 3

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from assets.color import LUMINANCE
 from benchmarks.twin.color import difference, lab_from_linear
+from pipeline.target.measure import noise_response
 
 # Gaussian sigmas, pixels, between which an image's detail is called fine, middle and coarse.
 FINE, MIDDLE, COARSE = 0.7, 1.5, 6.0
@@ -107,16 +108,10 @@ def flat_places(plain: NDArray, inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def noise_in(grey: NDArray, places: NDArray[np.bool_]) -> float:
-    """Standard deviation of noise by a mask that is blind to planes and ramps; NaN under 100 places.
-
-    Immerkaer, "Fast noise variance estimation", 1996; the median instead of the mean.
-    """
-    import cv2
-
+    """Standard deviation of noise by the median of the responses of Immerkaer's mask; NaN under 100 places."""
     if places.sum() < 100:
         return float("nan")
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6
-    return float(NORMAL * np.median(np.abs(cv2.filter2D(grey.astype(np.float64), -1, kernel)[places])))
+    return float(NORMAL * np.median(np.abs(noise_response(grey)[places])))
 
 
 def _unevenness(light: NDArray, even: NDArray, products: NDArray[np.int32]) -> float:

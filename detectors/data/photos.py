@@ -25,7 +25,7 @@ def read_photos(path: Path, name: str, problems: Problems, classes: Classes) -> 
     classes: of the detector to adapt. Labels of a COCO file are not read. Unusable images are added to `problems`.
     Raises SynthError if no image is usable.
     """
-    folder, named = _named(path, name)
+    folder, named = image_files(path, name)
     names = [file for file in named if is_text(file)]
     for file in set(named) - set(names):
         problems.spoil("images whose names are not text", short(file))
@@ -43,8 +43,11 @@ def read_photos(path: Path, name: str, problems: Problems, classes: Classes) -> 
     return columns_of(name, folder, classes, images, [Row() for _ in images], groups)
 
 
-def _named(path: Path, name: str) -> tuple[Path, list[str]]:
-    """Return a folder and its image files; in the folder of a data set only those of images/, so no depth maps."""
+def image_files(path: Path, name: str) -> tuple[Path, list[str]]:
+    """Return a folder and the images in it or listed in a COCO file, as named there; `name` is for messages.
+
+    In the folder of a data set only those of images/, so no depth maps. Raises SynthError if the file is not COCO.
+    """
     if not path.is_file():
         folder = path / "images" if (path / "annotations").is_dir() and (path / "images").is_dir() else path
         return folder, [file.as_posix() for file in find_files(folder)]

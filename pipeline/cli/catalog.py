@@ -16,6 +16,7 @@ from pipeline.cli.output import open_console, report
 if TYPE_CHECKING:
     from pipeline.products.build import AssetBuildSettings
     from pipeline.products.packshots import PackshotListSettings
+    from pipeline.target.settings import FitSettings
 
 
 @click.group(cls=CommandGroup)
@@ -100,7 +101,7 @@ def catalog_demo() -> None:
 
 @click.group(cls=CommandGroup)
 def recipe() -> None:
-    """List, show and check recipes."""
+    """List, show, check and fit recipes."""
 
 
 @recipe.command("list")
@@ -128,6 +129,33 @@ def recipe_check(file: Annotated[Path, Option("", exists="file")]) -> None:
 
     loaded = load_recipe(str(file))
     click.echo(f"{file}: a valid {loaded.model_dump()['recipe']} recipe")
+
+
+@recipe.command(
+    "fit",
+    uses={"settings": Use("pipeline.target.settings:FitSettings")},
+    reports=True,
+    examples=(
+        "synth recipe fit shelf --target shop_photos --sku-list skus.csv --out my_shelf.yaml",
+        "synth recipe fit shelf --target shop_photos --sku-list skus.csv --out my_shelf.yaml --detector runs/shelf",
+    ),
+)
+def recipe_fit(settings: FitSettings) -> None:
+    """Fit the ranges of RECIPE to photographs without labels: lens, size of objects, light, colour, noise.
+
+    Scenes are rendered and measured like the photographs, and ranges are corrected until both are distributed alike.
+    Writes the recipe and a page with both distributions side by side.
+    """
+    from assets.progress import Reporter
+    from pipeline.target.fit import fit_recipe, report_path
+    from pipeline.target.page import write_page
+    from pipeline.target.report import fit_fields, print_fit
+
+    console = open_console()
+    fit = fit_recipe(settings, Reporter(console))
+    write_page(fit, report_path(settings))
+    report(fit_fields(fit, settings))
+    print_fit(console, fit, settings)
 
 
 @click.group(cls=CommandGroup)

@@ -33,7 +33,6 @@ LEARNING_PACKAGES = (
     "timm",
     "tensorboard",
     "matplotlib",
-    "jinja2",
     "onnx",
 )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from assets.catalog.types import Sku
 from assets.fixtures import surfaces_of
@@ -34,6 +34,10 @@ BOX_SHARES: dict[str, tuple[float, float]] = {
     "capg": (0.14, 0.21),
 }
 LikeSet = Literal["any", "sku110k", "webmarket", "tobacco", "holoselecta", "grozi", "capg"]
+BoxSize = Annotated[
+    Annotated[LikeSet, Tag("set")] | Annotated[Span, within(0.01, 0.95), Tag("size")],
+    Discriminator(lambda value: "set" if isinstance(value, str) else "size"),
+]
 # Paints of steel shelves, sRGB: white, light grey, beige, dark grey, black.
 # Light ones are the rule.
 PAINTS: tuple[Color, ...] = (
@@ -107,7 +111,9 @@ class PriceTags(Section):
 class AisleCamera(Section):
     """A photographer in the aisle."""
 
-    like: LikeSet = Field("any", description="public set whose size of products in the image is followed")
+    like: BoxSize = Field(
+        "any", description="public set whose size of products is followed, or that size as in [0.08, 0.2]"
+    )
     lens_mm: Annotated[Span, within(8, 400)] = Field((24.0, 30.0), description="focal length, 35 mm equivalent")
     side_deg: Annotated[Span, within(-70, 70)] = Field((-20.0, 20.0), description="how far it stands to the side")
     height_deg: Annotated[Span, within(-60, 80)] = Field((-8.0, 18.0), description="how far it looks down")
@@ -219,7 +225,8 @@ def frame_part(
     height of the image, pixels.
     """
     low, high = shelf
-    share = float(np.exp(rng.uniform(*np.log(BOX_SHARES[camera.like]))))
+    shares = BOX_SHARES[camera.like] if isinstance(camera.like, str) else camera.like
+    share = float(np.exp(rng.uniform(*np.log(shares))))
     area = (side / share) ** 2
     width = np.sqrt(area * size[0] / size[1])
     seen = np.array([width, width * size[1] / size[0]])

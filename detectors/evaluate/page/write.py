@@ -16,6 +16,7 @@ from detectors.evaluate.metrics.curves import Curve
 from detectors.evaluate.page.about import About
 from detectors.evaluate.page.examples import plot_examples
 from detectors.evaluate.page.images import CONFUSED, LEFT_OUT, MISSED, NOTHING, RIGHT
+from detectors.evaluate.page.templates import open_templates
 from detectors.evaluate.report import Report
 
 IMAGE_FOLDER = "pictures"
@@ -165,12 +166,7 @@ def _extremes(comparison: Comparison) -> list[Any]:
 
 
 def _render(template: str, **values: Any) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("detectors.evaluate.page", ".")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = open_templates()
     environment.filters |= {"share": _share, "grade": _grade, "signed": _signed, "width": _width}
     colors = {"right": RIGHT, "confused": CONFUSED, "missed": MISSED, "nothing": NOTHING, "left_out": LEFT_OUT}
     css = {name: f"rgb({red} {green} {blue})" for name, (red, green, blue) in colors.items()}

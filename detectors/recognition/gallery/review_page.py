@@ -12,6 +12,7 @@ import numpy as np
 
 from assets.files.atomic import write_atomic
 from dataset.review_csv import COLUMNS, write_rows
+from detectors.evaluate.page.templates import open_templates
 from detectors.recognition.gallery.decision import Decision, Verdict
 from detectors.recognition.gallery.open import Gallery
 from detectors.recognition.gallery.photos import check_photo, photo_path
@@ -48,18 +49,22 @@ def write_review_page(
         verdict.name.lower(): [_shown(case, first_rows[case.image] + case.place, gallery, views) for case in some]
         for verdict, some in cases.items()
     }
-    page = _page().render(
-        close=shown["review"],
-        refused=shown["unknown"],
-        total_close=totals[Verdict.REVIEW],
-        total_refused=totals[Verdict.UNKNOWN],
-        version=gallery.version,
-        decision=decision,
-        rendered=view_image is not None,
-        # The id ties decisions stored in the browser to exactly these boxes.
-        data={"columns": COLUMNS, "rows": rows, "id": hashlib.sha256(table).hexdigest()},
-        csv=CSV,
-        skus=SKUS,
+    page = (
+        open_templates(__package__)
+        .get_template("review.html.j2")
+        .render(
+            close=shown["review"],
+            refused=shown["unknown"],
+            total_close=totals[Verdict.REVIEW],
+            total_refused=totals[Verdict.UNKNOWN],
+            version=gallery.version,
+            decision=decision,
+            rendered=view_image is not None,
+            # The id ties decisions stored in the browser to exactly these boxes.
+            data={"columns": COLUMNS, "rows": rows, "id": hashlib.sha256(table).hexdigest()},
+            csv=CSV,
+            skus=SKUS,
+        )
     )
     write_atomic(folder / PAGE, page.encode())
     return folder / PAGE
@@ -120,14 +125,3 @@ def _sku_script(gallery: Gallery) -> str:
     # "<" is escaped, so that no text of the catalogue can close the script element.
     text = json.dumps([[key, name] for key, name in zip(gallery.keys, gallery.names, strict=True)])
     return f"var SKUS = {text.replace('<', chr(92) + 'u003c')};\n"
-
-
-def _page() -> Any:
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
-    # The base template (base.html.j2) is that of evaluation reports.
-    loader = ChoiceLoader([PackageLoader(__package__, "."), PackageLoader("detectors.evaluate.page", ".")])
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("review.html.j2")

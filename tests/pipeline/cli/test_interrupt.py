@@ -66,6 +66,7 @@ COMMANDS = {
     "preview FOLDER": "pipeline.preview.draw.preview_set",
     "preview-batch --real FILE --out NEW": "detectors.training.preview_batch.preview_training",
     "recipe check FILE": "render.recipes.load_recipe",
+    "recipe fit tabletop --target FOLDER --demo --out NEW": "pipeline.target.fit.fit_recipe",
     "recipe list": "render.recipes.recipe_names",
     "recipe show tabletop": "render.recipes.load_recipe",
     "recognize --boxes FILE --gallery FOLDER FILE --out NEW": "detectors.recognition.gallery.recognize.recognize",

@@ -27,7 +27,7 @@ from support.paths import ROOT
 LONG = ("render", "train", "adapt", "evaluate", "predict", "export", "verify", "recognize")
 LONG += ("data pack", "data unpack", "data merge", "data stats", "job plan", "job run", "job resume")
 LONG += ("assets build", "catalog from-packshots", "gallery views", "gallery build", "gallery add", "gallery evaluate")
-LONG += ("embedder train", "embedder evaluate")
+LONG += ("embedder train", "embedder evaluate", "recipe fit")
 
 
 def run(command: click.Command, *words: str) -> Result:

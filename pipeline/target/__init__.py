@@ -1,0 +1,1 @@
+"""Fitting of a recipe's ranges to photographs without labels."""

@@ -1,0 +1,53 @@
+"""What a fit prints and returns: ranges that changed, and how far distributions were apart before and after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.target.fit import RecipeFit, report_path
+from pipeline.target.page import shown_distance, shown_value
+from pipeline.target.scenes import STATISTICS
+from pipeline.target.settings import FitSettings
+
+
+def fit_fields(fit: RecipeFit, settings: FitSettings) -> dict[str, Any]:
+    """Return the fields of --json."""
+    return {
+        "out": settings.out,
+        "report": report_path(settings),
+        "photos": len(fit.photos),
+        "unreadable": list(fit.unreadable),
+        "size": list(fit.size),
+        "ranges": {change.key: list(change.after) for change in fit.changes if not change.note},
+        "distances": {one.name: [one.before, one.after] for one in fit.distances},
+        "notes": list(fit.notes),
+    }
+
+
+def print_fit(console: Console, fit: RecipeFit, settings: FitSettings) -> None:
+    """Print the summary of a fit."""
+    import numpy as np
+
+    table = Table(box=None)
+    for title in ("statistic", "photographs", "before", "after", "apart before", "apart after"):
+        table.add_column(title, justify="left" if title == "statistic" else "right")
+    for statistic, apart in zip(STATISTICS, fit.distances, strict=True):
+        groups = [found.scaled(statistic) for found in (fit.target, fit.before.measured, fit.after.measured)]
+        if len(groups[0]):
+            medians = [shown_value(statistic, float(np.median(one))) if len(one) else "–" for one in groups]
+            both = [shown_distance(statistic, value) for value in (apart.before, apart.after)]
+            table.add_row(f"{statistic.name} {statistic.unit}".strip(), *medians, *both)
+    console.print(table, highlight=False)
+    ranges = Table(box=None)
+    for title in ("range", "before", "after", ""):
+        ranges.add_column(title)
+    for change in fit.changes:
+        ends = ["{:.4g} to {:.4g}".format(*one) for one in (change.before, change.after)]
+        ranges.add_row(change.key, *ends, change.note)
+    console.print(ranges, highlight=False)
+    for line in (*fit.unreadable, *fit.notes):
+        console.print(line, highlight=False, markup=False)
+    console.print(f"wrote {settings.out} and {report_path(settings)}", highlight=False, markup=False)

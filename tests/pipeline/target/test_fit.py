@@ -1,0 +1,128 @@
+"""Fits end to end, at toy size: photographs that were rendered with known ranges, which the fit finds again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import pytest
+from rich.console import Console
+
+from assets.library import Library
+from assets.progress import Reporter
+from pipeline.target.correct import distance
+from pipeline.target.fit import RecipeFit, RecipeFitter, StatisticDistance, range_changes
+from pipeline.target.knobs import COUNT_KNOB, LENS_KNOB, SENSOR_KNOBS, size_knob
+from pipeline.target.measure import LENS
+from pipeline.target.page import write_page
+from pipeline.target.photos import Photo
+from pipeline.target.scenes import STATISTICS, Boxes, RenderedPictures, expose_scenes, render_pictures
+from pipeline.target.settings import FitSettings
+from render.backends.protocol import Backend
+from render.labels import trace_geometry
+from render.recipes import recipe_from_yaml
+from render.recipes.parts import SceneRecipe
+from render.scene import SceneSpec
+from support.scenes import THREE_PRODUCTS
+
+LIBRARY = cast(Library, THREE_PRODUCTS)
+SIZE = (64, 48)
+# Nothing that hides or tints what is fitted.
+START = """
+recipe: scatter
+products: {count: [4, 6], size: [0.2, 0.3]}
+distractors: {count: 0}
+background: {environment: 0, texture: 1}
+sensor: {shaken: 0, vignette: 0, crosstalk: 0, sharpen: 0, jpeg_quality: 92}
+"""
+TARGET = """
+recipe: scatter
+products: {count: [2, 3], size: [0.4, 0.55]}
+distractors: {count: 0}
+camera: {lens_mm: [40, 50]}
+sensor: {exposure_ev: [-1.1, -0.5], white_balance_kelvin: [4000, 4600], saturation: [0.6, 0.75],
+  shot_noise: [0.04, 0.06], shaken: 0, vignette: 0, crosstalk: 0, sharpen: 0, jpeg_quality: 92}
+"""
+
+
+class Painter:
+    """A backend that shows products in red on a grey wall, lit from one side."""
+
+    device = "paint"
+
+    def render(self, scene: SceneSpec) -> np.ndarray:
+        products = trace_geometry(scene, LIBRARY).ids > 0
+        shade = np.linspace(0.15, 0.6, products.shape[1])[None, :, None]
+        light = np.where(products[..., None], [0.9, 0.12, 0.12], [0.45, 0.42, 0.4]) * shade
+        return np.concatenate([light, np.ones((*products.shape, 1))], axis=2).astype(np.float32)
+
+
+def find_red(images: Any) -> Boxes:
+    """A detector of red patches: their boxes."""
+    found = []
+    for image in images:
+        soft = cv2.GaussianBlur(image, (0, 0), 1.2).astype(float)
+        red = soft[..., 0] > 1.35 * soft[..., 1] + 4
+        _, _, stats, _ = cv2.connectedComponentsWithStats(red.astype(np.uint8))
+        patches = [patch for patch in stats[1:] if patch[4] >= 25]
+        found.append(np.array([[x, y, x + w, y + h] for x, y, w, h, _ in patches], dtype=float).reshape(-1, 4))
+    return found
+
+
+def recipe_of(text: str) -> SceneRecipe:
+    made = recipe_from_yaml(text, where="test")
+    assert isinstance(made, SceneRecipe)
+    return made
+
+
+def shown(made: SceneRecipe, *, seed: int, count: int) -> RenderedPictures:
+    scenes = list(expose_scenes(made, LIBRARY, cast(Backend, Painter()), seed=seed, count=count, size=SIZE))
+    return render_pictures(scenes, made, LIBRARY, find_red)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> RecipeFit:
+    target = shown(recipe_of(TARGET), seed=9, count=24)
+    settings = FitSettings("", Path(), Path(), Path("my.yaml"), scenes=10, rounds=2)
+    reporter = Reporter(Console(quiet=True))
+    fitter = RecipeFitter(LIBRARY, cast(Backend, Painter()), target.measured, SIZE, settings, reporter, find_red)
+    start = recipe_of(START)
+    made, before, after = fitter.fit(start)
+    changes = range_changes(start, made, target.measured, detected=True)
+    photos = [Photo("<b>", image, None, None, whole=True) for image in target.images]
+    distances = [StatisticDistance(one.name, 1.0, 0.5) for one in STATISTICS]
+    return RecipeFit(made, SIZE, photos, target.measured, before, after, changes, distances, ["<i>bad</i>"], ["note"])
+
+
+def ends(fitted: RecipeFit, key: str) -> tuple[float, float]:
+    return next(change.after for change in fitted.changes if change.key == key)
+
+
+def test_the_fit_finds_the_ranges_of_the_target(fitted: RecipeFit) -> None:
+    assert ends(fitted, LENS_KNOB.key) == pytest.approx((40, 50), abs=2)
+    size = size_knob(fitted.recipe, detected=True)
+    assert size is not None
+    assert size.on_scale(fitted.recipe)[0] == pytest.approx(size.on_scale(recipe_of(TARGET))[0], abs=0.35)
+    assert sum(ends(fitted, COUNT_KNOB.key)) / 2 == pytest.approx(2.5, abs=1.6)
+    for key, width in (("exposure_ev", 0.3), ("white_balance_kelvin", 25), ("saturation", 0.15), ("shot_noise", 6e-4)):
+        knob = next(one for one in SENSOR_KNOBS if one.key == f"sensor.{key}")
+        assert knob.on_scale(fitted.recipe)[0] == pytest.approx(knob.on_scale(recipe_of(TARGET))[0], abs=width), key
+
+
+def test_distributions_come_closer(fitted: RecipeFit) -> None:
+    for statistic in STATISTICS:
+        if statistic.name in ("brightness", "warmth", "noise in light", "object size", "focal length"):
+            before, after = (distance(statistic, fitted.target, one.measured) for one in (fitted.before, fitted.after))
+            assert after < 0.5 * before, statistic.name
+    assert len(fitted.target.of(LENS)) == 24
+
+
+def test_the_page_shows_pictures_and_charts_and_no_markup_of_others(fitted: RecipeFit, tmp_path: Path) -> None:
+    write_page(replace(fitted, notes=["<script>"]), tmp_path / "fit.html")
+    page = (tmp_path / "fit.html").read_text()
+    assert page.count("data:image/jpeg;base64") == 12 + 10 + 10
+    assert "<i>bad" not in page and "<script>" not in page and "&lt;script&gt;" in page
+    assert page.count("<polyline") == 2 * sum(len(fitted.target.of(one)) > 0 for one in STATISTICS)
