@@ -80,3 +80,31 @@ def _own_memory_of_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("assets.files.identity.cache_folder", lambda: folder)
         yield
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all test processes of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_caches_of_libraries(shared_folder: Path) -> Iterator[None]:
+    """Compiled shaders and lists of fonts are kept where tests give their processes a cache of their own.
+
+    Without them, every first image costs seconds.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MESA_SHADER_CACHE_DIR", str(shared_folder / "shaders"))
+        patch.setenv("MPLCONFIGDIR", str(shared_folder / "matplotlib"))
+        yield
+
+
+@pytest.fixture
+def here() -> Iterator[None]:
+    """Scenes are made in this process, for tests of anything but worker processes."""
+    from support.work_here import work_here
+
+    with work_here():
+        yield

@@ -59,6 +59,7 @@ def test_python_api(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 IMAGES = ("picture", "labels", "depth")
 
 
+@pytest.mark.usefixtures("here")
 def test_read_labels_and_own_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "tabletop" in run("recipe", "check", str(EXAMPLES / "own_recipe.yaml"))
     recipe = str(EXAMPLES / "own_recipe.yaml")
@@ -76,6 +77,7 @@ def test_read_labels_and_own_recipe(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert 0 < middle - surface + 0.1 < 0.4
 
 
+@pytest.mark.usefixtures("here")
 def test_own_shelf_stands_in_every_scene_and_is_no_annotation(tmp_path: Path) -> None:
     recipe, out, shelves = str(EXAMPLES / "recipe_own_shelf.py"), tmp_path / "set", tmp_path / "shelves"
     options = ("--demo", "--recipe", recipe, "--out", str(out), "--scenes", "2", "--size", "160x120")

@@ -44,6 +44,7 @@ def test_scene_specs_are_read_and_written_back_to_the_byte(old: Path) -> None:
         assert SceneSpec.from_json(file.read_text()).to_json().encode() == file.read_bytes()
 
 
+@pytest.mark.usefixtures("here")
 def test_a_set_is_verified_and_extended(old: Path) -> None:
     """Its scenes are sampled, traced and rendered again; a further scene leaves what is there as it is."""
     before = {path: path.read_bytes() for path in (old / "set" / "images").iterdir()}
@@ -55,6 +56,7 @@ def test_a_set_is_verified_and_extended(old: Path) -> None:
     assert len(after) == 3 and before.items() <= after.items()
 
 
+@pytest.mark.usefixtures("here")
 def test_shards_are_verified_and_unpacked(old: Path, tmp_path: Path) -> None:
     synth("verify", old / "packed")
     synth("data", "unpack", old / "packed", tmp_path / "back")
@@ -62,6 +64,7 @@ def test_shards_are_verified_and_unpacked(old: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "back").rglob("*.jpg"))) == 2 and any(there)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_job_is_complete(old: Path) -> None:
     """The same command finds all of it done."""
     words = ["--appearances", 2, "--size", "64x48", "--shard-scenes", 2, "--recipe", old / "recipe.yaml"]

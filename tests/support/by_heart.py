@@ -21,6 +21,7 @@ from detectors.training.detector_task import score_detector
 from detectors.training.settings import TrainSettings
 from pipeline.cli.main import main
 from support.sets.shapes import QUIET
+from support.work_here import work_here
 
 # Different in size and colour: a carton, a small box and a can.
 SKUS = ("demo-0001", "demo-0006", "demo-0011")
@@ -60,7 +61,8 @@ def render_few(folder: Path) -> Path:
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     command = ["render", "--sku-list", str(folder / "skus.csv"), "--recipe", str(folder / "recipe.yaml")]
     command += ["--scenes", str(IMAGES), "--size", "160x128", "--out", str(folder / "set")]
-    done = CliRunner().invoke(main, command)
+    with work_here():
+        done = CliRunner().invoke(main, command)
     if done.exit_code and "OpenGL" in done.output:
         pytest.skip(f"the raster backend cannot start here: {done.output}")
     assert done.exit_code == 0, done.output

@@ -138,6 +138,7 @@ def test_recipes_that_cannot_be_mixed(tmp_path: Path, words: str, code: int, err
     assert (result.exit_code, error in " ".join(result.output.split())) == (code, True)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_set_of_two_recipes_is_resumed_extended_verified_and_counted(tmp_path: Path, cache: Path) -> None:
     words = ["render", "--demo", "--size", "48x32", "--cache", cache, "--recipe", "tabletop:2", "--recipe", "scatter:1"]
     out = tmp_path / "set"

@@ -72,6 +72,7 @@ def test_a_broken_list_is_told_whole(tmp_path: Path) -> None:
         assert told in result.output
 
 
+@pytest.mark.usefixtures("here")
 def test_a_broken_mesh_names_its_product_and_the_run_ends_with_1(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "a.obj").write_text("this is no mesh")
     path = tmp_path / "skus.csv"

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from rich.console import Console
@@ -43,6 +42,7 @@ from pipeline.gallery.version import assign_ids
 from render.views import ProductView, open_studio, views_of
 from support.errors import raises
 from support.gallery import shop
+from support.work_here import work_here
 
 KEYS = ("red", "green", "blue", "yellow")
 QUIET = Console(quiet=True)
@@ -70,14 +70,13 @@ def photos(home: Path) -> Path:
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def here() -> Iterator[None]:
     """Work in this process, with its threads as they were afterwards."""
     torch = sys.modules["torch"]
-    threads = torch.get_num_threads(), cv2.getNumThreads()
-    monkeypatch.setattr(gallery_render, "run_scenes", shop.run_here)
-    yield
-    torch.set_num_threads(threads[0])
-    cv2.setNumThreads(threads[1])
+    threads = torch.get_num_threads()
+    with work_here():
+        yield
+    torch.set_num_threads(threads)
 
 
 def settings_of(home: Path, out: Path, sku_list: str = "four.csv", **fields: Any) -> GalleryBuildSettings:
@@ -187,7 +186,7 @@ def test_what_was_made_before_a_stop_is_not_made_again(
 
     def stop(under_way: int) -> bool:
         asked.append(under_way)
-        return len(asked) > 2
+        return len(asked) > 3
 
     settings = settings_of(home, tmp_path, task_skus=1)
     stopped = build_gallery(settings, QUIET, stop=stop)

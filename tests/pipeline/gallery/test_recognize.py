@@ -13,14 +13,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 from rich.console import Console
 
-import pipeline.gallery.render as gallery_render
 from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.evaluate.metrics.table import MetricKind
 from detectors.predict.detector import LoadedDetector
@@ -40,6 +38,7 @@ from pipeline.gallery.images import ViewImages
 from pipeline.gallery.settings import GalleryBuildSettings
 from render.views import open_studio, views_of
 from support.gallery import shop
+from support.work_here import work_here
 
 KNOWN = ("red", "green", "blue", "yellow")
 QUIET = Console(quiet=True)
@@ -61,16 +60,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shop.write_photos(folder / name, shown)
     backend.close()
     torch = sys.modules["torch"]
-    threads = torch.get_num_threads(), cv2.getNumThreads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gallery_render, "run_scenes", shop.run_here)
+    threads = torch.get_num_threads()
+    with work_here():
         settings = GalleryBuildSettings(
             folder / "four.csv", folder / "gallery", folder / "embedder.ckpt", views=4, cache=folder / "cache"
         )
         build_gallery(settings, QUIET)
     yield folder
-    torch.set_num_threads(threads[0])
-    cv2.setNumThreads(threads[1])
+    torch.set_num_threads(threads)
 
 
 def run(*words: Any, code: int = 0) -> Result:
@@ -278,11 +275,10 @@ def test_a_good_threshold_makes_the_lists_right(home: Path) -> None:
     assert "10 of them in the gallery" in run(*words).output
 
 
-def test_views_are_an_ordinary_data_set(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pipeline.gallery.crops as crops
+@pytest.mark.usefixtures("here")
+def test_views_are_an_ordinary_data_set(home: Path, tmp_path: Path) -> None:
     from dataset.find import open_source
 
-    monkeypatch.setattr(crops, "run_scenes", shop.run_here)
     words = ("gallery", "views", home / "four.csv", "--out", tmp_path, "--views", 2, "--size", 40)
     more = ("--workers", 1, "--cache", home / "cache")
     run(*words, *more)

@@ -28,6 +28,7 @@ from pipeline.cli.main import main
 from pipeline.jobs.planning.store import read_plan
 from support.job_stubs import files_of, skus, write_list
 from support.paths import PYTHONPATH
+from support.work_here import work_here
 
 RENDER = ["--size", "64x48", "--appearances", "2", "--min-side", "4", "--shard-scenes", "3", "--extra-rounds", "0"]
 
@@ -60,7 +61,8 @@ def wait_for(happened: Callable[[], object]) -> None:
 def test_a_real_job_is_planned_rendered_and_told(tmp_path: Path, cache: Path) -> None:
     listed = write_list(tmp_path / "skus.csv", skus(6))
     options = [listed, "--out", tmp_path / "set", "--cache", cache, *RENDER, "--workers", "1"]
-    planned = call("job", "plan", *options)
+    with work_here():
+        planned = call("job", "plan", *options)
     if planned.exit_code and "OpenGL" in planned.output:
         pytest.skip(f"the raster backend cannot start here: {planned.output}")
     assert planned.exit_code == 0, planned.output
@@ -84,7 +86,8 @@ def test_a_real_job_is_planned_rendered_and_told(tmp_path: Path, cache: Path) ->
     assert "nothing left to do" in call("job", "status", tmp_path / "set").output
     assert call("job", "resume", tmp_path / "set", "--workers", "1").exit_code == 0
     assert "2 shards, 4 images" in call("job", "index", tmp_path / "set").output
-    check_proof(place, cache, listed)
+    with work_here():
+        check_proof(place, cache, listed)
 
 
 def check_proof(place: StoragePath, cache: Path, listed: Path) -> None:

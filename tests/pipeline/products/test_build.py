@@ -74,6 +74,7 @@ def test_products_are_made_once(listed: Path, tmp_path: Path) -> None:
     assert kept(tmp_path / "other") == kept(tmp_path / "cache")
 
 
+@pytest.mark.usefixtures("here")
 def test_some_of_them(listed: Path, tmp_path: Path) -> None:
     first, _ = run(listed, tmp_path / "cache", limit=2)
     assert (first.skus, first.built) == (2, 2)
@@ -106,6 +107,7 @@ def test_a_worker_that_dies_ends_nothing(listed: Path, tmp_path: Path, monkeypat
     assert (tmp_path / "died").exists()
 
 
+@pytest.mark.usefixtures("here")
 def test_stopped_and_gone_on_with(listed: Path, tmp_path: Path) -> None:
     looks = iter([False] * 3)
     summary, told = run(listed, tmp_path / "cache", stop=lambda: next(looks, True))
@@ -114,6 +116,7 @@ def test_stopped_and_gone_on_with(listed: Path, tmp_path: Path) -> None:
     assert not rest.interrupted and rest.built + rest.found == COUNT + 1
 
 
+@pytest.mark.usefixtures("here")
 def test_the_command(listed: Path, tmp_path: Path) -> None:
     sheet = tmp_path / "sheets" / "sheet.png"
     options = ["--cache", str(tmp_path / "cache"), "--workers", "1", "--limit", "2"]

@@ -122,7 +122,7 @@ def test_stored_scenes_read_back_to_the_byte(rendered: RunSettings) -> None:
         assert SceneSpec.from_json(file.read_text()).to_json() == file.read_text()
 
 
-@pytest.mark.usefixtures("no_images")
+@pytest.mark.usefixtures("here", "no_images")
 def test_scans_render_and_verify(shared_data: Path, tmp_path: Path, cache: Path) -> None:
     settings = RunSettings(
         shared_data / "hope" / "skus.csv", tmp_path / "hope", scenes=2, width=96, height=72, cache=cache
@@ -132,7 +132,7 @@ def test_scans_render_and_verify(shared_data: Path, tmp_path: Path, cache: Path)
     assert verified(settings.out, cache=cache).violations == ()
 
 
-@pytest.mark.usefixtures("no_images")
+@pytest.mark.usefixtures("here", "no_images")
 def test_a_catalogue_of_one_product_renders(tmp_path: Path, cache: Path) -> None:
     one = tmp_path / "one.csv"
     header, row, *_ = demo_list().read_text().splitlines()

@@ -35,6 +35,7 @@ def synth(*words: str) -> Result:
     return CliRunner().invoke(main, words)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_set_of_two_lists_is_rendered_and_verified(lists: list[str], tmp_path: Path, cache: Path) -> None:
     out = str(tmp_path / "set")
     how = ["--out", out, "--scenes", "1", "--size", "64x48", "--cache", str(cache)]

@@ -205,6 +205,7 @@ def test_another_list_proves_nothing(rendered: RunSettings, cache: Path, tmp_pat
     assert "the SKU list has changed" in report.skipped[0]
 
 
+@pytest.mark.usefixtures("here")
 def test_a_set_of_other_draws_is_not_drawn_again(copy: Path, cache: Path) -> None:
     """Sets from before the draws changed are sound all the same."""
     info = json.loads((copy / "dataset.json").read_text())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,6 @@ from PIL import Image
 
 from detectors.recognition.embedder.checkpoint import EmbedderCheckpoint, save_embedder_checkpoint
 from detectors.recognition.embedder.load import new_embedder
-from pipeline.workers.pool import Outcome
-from pipeline.workers.process import SceneFunctions
 from render.views import ProductView
 
 HEAD = "sku,name,package,width_m,height_m,depth_m,brand,colors\n"
@@ -82,14 +80,3 @@ def write_photos(folder: Path, shown: Sequence[Sequence[tuple[str, ProductView]]
         content["images"].append({"id": number, "file_name": f"photo{number}.png", **size})
     (folder / "photos.json").write_text(json.dumps(content))
     return folder / "photos.json"
-
-
-def run_here(
-    job: SceneFunctions, settings: Any, indices: Iterable[int], *, stop: Callable[[int], bool], lock: int | None = None
-) -> Generator[Outcome, None, None]:
-    """Stands in for worker processes, which take seconds to start: the same work in this one."""
-    job.start(settings)
-    for index in indices:
-        if stop(0):
-            return
-        yield Outcome(index, *job.scene(settings, index))
