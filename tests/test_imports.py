@@ -70,6 +70,7 @@ CONFINED = {
     "torch": "detectors/",
     "torchvision": "detectors/",
     "ray": "pipeline/jobs/engines/ray_actors.py",
+    "mujoco": "render/placement/physics.py",
 }
 HEAVY = {
     "bpy",
