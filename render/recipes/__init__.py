@@ -39,6 +39,8 @@ TABLE = PluginTable(
         "shelf": "render.recipes.shelf",
         "fridge": "render.recipes.fridge",
         "endcap": "render.recipes.endcap",
+        "bin": "render.recipes.bin",
+        "checkout": "render.recipes.checkout",
     },
     "synth.recipes",
     ("SETTINGS", "lay_out"),
@@ -87,9 +89,11 @@ def load_recipe(name_or_path: str | RecipeShares, *, streams: int = STREAMS) -> 
     if not isinstance(name_or_path, str):
         return mix_of((share, _load_single(name, streams)) for name, share in name_or_path)
     path = Path(name_or_path)
-    if path.suffix.lower() in (".yaml", ".yml") or (path.exists() and not is_python_file(name_or_path)):
+    # A folder named like a recipe, such as bin, does not hide it.
+    named = name_or_path in recipe_names() or is_python_file(name_or_path)
+    if path.suffix.lower() in (".yaml", ".yml") or (path.exists() and not named):
         return recipe_from_yaml(_read_text(path), where=str(path), streams=streams, files=_files_beside(path))
-    if name_or_path not in recipe_names() and not is_python_file(name_or_path):
+    if not named:
         raise unknown_name("recipe", name_or_path, [*recipe_names(), "a path to a .yaml or .py file"])
     return _with_changes(name_or_path, {}, name_or_path, streams)
 
