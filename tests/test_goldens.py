@@ -42,15 +42,18 @@ def test_the_splits() -> None:
     [
         ("tabletop", 16, (0.222467, 1.033185, 0.764508), (-0.180202, 0.102745, 0.06)),
         ("scatter", 20, (0.341751, 0.88951, 0.303279), (-0.099468, 0.4929, 0.340307)),
+        ("checkout", 21, (0.000383, 0.003617, 1.20888), (0.0, 0.0, 0.0)),
+        # Where physics lays its products differs between kinds of processors.
+        ("bin", 25, (-0.031525, -0.328918, 1.413706), None),
     ],
 )
-def test_the_recipes(recipe: str, count: int, camera: tuple, first: tuple) -> None:
+def test_the_recipes(recipe: str, count: int, camera: tuple, first: tuple | None) -> None:
     library = StubLibrary({"box": cube(0.12, "box")})
     chosen = load_recipe(recipe, streams=1)
     scene = sample_scene(library, chosen, seed=7, index=3, view=0, width=64, height=48, streams=1)
     assert len(scene.placements) == count
     assert scene.camera.world_from_camera[:3, 3] == pytest.approx(camera, abs=1e-5)
-    assert scene.placements[0].world_from_object[:3, 3] == pytest.approx(first, abs=1e-5)
+    assert first is None or scene.placements[0].world_from_object[:3, 3] == pytest.approx(first, abs=1e-5)
     assert scene.sensor.seed == 634872769
 
 

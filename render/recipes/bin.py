@@ -13,7 +13,7 @@ from assets.props.look import Shape
 from render.choice import assigned_count, sample_copies
 from render.framing import Framing, direction_of
 from render.layout import PlacedProduct, SceneLayout, SceneRequest
-from render.placement.physics import Settled, settle
+from render.placement.heap import Heap, settle
 from render.recipes.parts import CountSpan, SceneRecipe, Section, ShareSpan, Span, Table, within
 from render.recipes.sampling import prop_placement, sample_surface
 from render.recipes.shop import stand_fixture
@@ -68,7 +68,7 @@ SETTINGS = BinRecipe
 
 
 def lay_out(recipe: BinRecipe, request: SceneRequest) -> SceneLayout:
-    """Lay out a tote on a table; every view repeats the drop and gets the same heap."""
+    """Lay out a tote on a table; all views share it."""
     ranges, rng = recipe.products, request.streams.scene(StreamPurpose.LAYOUT)
     copies = sample_copies(
         len(request.skus), ranges.count, ranges.repeat, rng=request.streams.scene(StreamPurpose.REPEATS)
@@ -76,9 +76,9 @@ def lay_out(recipe: BinRecipe, request: SceneRequest) -> SceneLayout:
     shown = [*request.skus, *(request.skus[i] for i in copies)]
     order = [shown[i] for i in rng.permutation(len(shown))]
     shapes = [request.library.rest(sku) for sku in order]
-    size, settled = _drop(shapes, _footprint(shapes, float(rng.uniform(*ranges.fill_m))), rng)
-    products = tuple(PlacedProduct(sku, pose) for sku, pose in zip(order, settled.poses, strict=True))
-    tote, table, height = _surroundings(recipe, request, size, settled.top)
+    size, heap = _drop(shapes, _footprint(shapes, float(rng.uniform(*ranges.fill_m))), rng)
+    products = tuple(PlacedProduct(sku, pose) for sku, pose in zip(order, heap.poses, strict=True))
+    tote, table, height = _surroundings(recipe, request, size, heap.top)
     return SceneLayout(products, _framing(recipe, request, size, height), (tote, table))
 
 
@@ -98,14 +98,14 @@ def _volume(shape: Rest) -> float:
     return abs(float(np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum())) / 6
 
 
-def _drop(shapes: list[Rest], size: NDArray, rng: np.random.Generator) -> tuple[NDArray[np.float64], Settled]:
+def _drop(shapes: list[Rest], size: NDArray, rng: np.random.Generator) -> tuple[NDArray[np.float64], Heap]:
     """Drop the items, again into a larger tote if they were pressed into each other or did not come to rest."""
     for attempt in range(TRIES):
-        settled = settle(shapes, float(size[0]), float(size[1]), rng=rng)
-        if (settled.depth <= DEEPEST and not settled.moving) or attempt == TRIES - 1:
+        heap = settle(tuple(shapes), float(size[0]), float(size[1]), seed=int(rng.integers(2**32)))
+        if (heap.depth <= DEEPEST and not heap.moving) or attempt == TRIES - 1:
             break
         size = np.round(size * GROWTH, 2)
-    return size, settled
+    return size, heap
 
 
 def _surroundings(

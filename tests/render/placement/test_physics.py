@@ -1,63 +1,55 @@
-"""Dropped items: inside, apart and still, the same at every run."""
+"""Rigid bodies: thin and finely meshed ones come to rest; without the engine there is advice."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from assets.mesh.rest import Rest, rest_from_mesh
+from assets.mesh.rest import Rest, upright_rest
 from render.geometry import transform
-from render.placement.arrangement import Arrangement
-from render.placement.physics import MAX_STEPS, Settled, settle
+from render.placement.physics import MAX_CORNERS, RigidBody, Simulated, simulate
 from support.errors import raises
-from support.scenes import can, cube
+from support.scenes import sphere
 
-WIDTH, DEPTH = 0.3, 0.25
-SHAPES: list[Rest] = [rest_from_mesh(cube(0.06)), rest_from_mesh(can(0.03, 0.11))] * 4
-
-
-def drop(seed: int) -> Settled:
-    return settle(SHAPES, WIDTH, DEPTH, rng=np.random.default_rng(seed))
-
-
-@pytest.fixture(scope="module")
-def settled() -> Settled:
-    return drop(1)
+SHEET = Rest(
+    np.array([[x, y, 0.0] for x in (-0.05, 0.05) for y in (-0.04, 0.04)]),
+    np.array([[0, 2, 3], [0, 3, 1]], np.int32),
+    np.eye(3)[None],
+    np.ones(1),
+)
 
 
-def test_items_lie_still_inside_and_apart(settled: Settled) -> None:
-    assert settled.moving == 0 and settled.steps <= MAX_STEPS
-    assert settled.depth < 1e-3
-    pile = Arrangement()
-    for shape, pose in zip(SHAPES, settled.poses, strict=True):
-        corners = transform(pose, shape.hull_vertices)
-        assert (np.abs(corners[:, :2]) <= np.array([WIDTH, DEPTH]) / 2 + 1e-3).all() and corners[:, 2].min() > -1e-3
-        assert pile.distance(shape, pose) >= 0
-        pile.add(shape, pose)
-
-
-def test_items_lie_on_something(settled: Settled) -> None:
-    lowest = [
-        transform(pose, shape.hull_vertices)[:, 2].min() for shape, pose in zip(SHAPES, settled.poses, strict=True)
-    ]
-    assert min(lowest) < 1e-3 and max(lowest) < settled.top <= 0.25
-
-
-def test_the_same_seed_gives_the_same_poses(settled: Settled) -> None:
-    assert np.array_equal(drop(1).poses, settled.poses)
-    assert not np.allclose(drop(2).poses, settled.poses)
+def drop(shape: Rest, height: float) -> Simulated:
+    pose = np.eye(4)
+    pose[2, 3] = height
+    return simulate([RigidBody(shape, pose)], (), 0.3, 0.25, seconds=2.0)
 
 
 def test_a_sheet_without_thickness_comes_to_rest() -> None:
-    corners = [[x, y, 0] for x in (-0.05, 0.05) for y in (-0.04, 0.04)]
-    sheet = Rest(corners, [[0, 2, 3], [0, 3, 1]], np.eye(3)[None], np.ones(1))  # type: ignore[arg-type]
-    found = settle([sheet], WIDTH, DEPTH, rng=np.random.default_rng(0))
-    assert not found.moving and 0 <= found.top < 0.06
+    found = drop(SHEET, 0.05)
+    assert not found.moving.any() and 0 <= found.bodies[0].pose[2, 3] < 1.5e-3
+
+
+def test_a_hull_of_many_corners_rests_on_the_floor() -> None:
+    ball = upright_rest(sphere(0.04, subdivisions=4))
+    assert len(ball.hull_vertices) > MAX_CORNERS
+    found = drop(ball, 0.06)
+    assert abs(transform(found.bodies[0].pose, ball.hull_vertices)[:, 2].min()) < 1e-3
 
 
 def test_without_the_engine_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mujoco", None)
     with raises("dependency-missing", hint="pip install 'mujoco"):
-        drop(0)
+        drop(SHEET, 0.05)
+
+
+def test_a_simulation_that_fails_is_reported_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = drop(SHEET, 1e11)  # farther than the engine accepts
+    assert found.moving.all() and found.depth == np.inf
+    assert not list(tmp_path.iterdir())

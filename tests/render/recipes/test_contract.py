@@ -18,7 +18,7 @@ from render.recipes.parts import SceneRecipe
 from render.scene import SceneSpec, mesh_of
 from support.paths import ROOT
 from support.scenes import THREE_PRODUCTS as LIBRARY
-from support.scenes import draw
+from support.scenes import draw as draw_full
 
 BOARD = ROOT / "examples" / "recipe_board.py"
 # Surfaces that carry products touch them.
@@ -26,11 +26,18 @@ CARRIERS = ("table", "board-1", "board-2", "panel")
 # Recipes that show more copies than they have different products.
 FACINGS = (str(BOARD), "shelf", "fridge", "endcap")
 
+# Where many products take long, a file that asks for few.
+SMALL = {"bin": str(ROOT / "tests" / "support" / "small_bin.yaml")}
+
 recipes = pytest.mark.parametrize("name", [*recipe_names(), str(BOARD)], ids=[*recipe_names(), BOARD.name])
 
 
+def draw(name: str, index: int, *, seed: int = 0, view: int = 0) -> SceneSpec:
+    return draw_full(SMALL.get(name, name), index, seed=seed, view=view)
+
+
 def settings_of(name: str) -> SceneRecipe:
-    recipe = load_recipe(name)
+    recipe = load_recipe(SMALL.get(name, name))
     assert not isinstance(recipe, RecipeMix)
     return recipe
 
