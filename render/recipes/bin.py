@@ -14,7 +14,7 @@ from render.choice import assigned_count, sample_copies
 from render.framing import Framing, direction_of
 from render.layout import PlacedProduct, SceneLayout, SceneRequest
 from render.placement.heap import Heap, settle
-from render.recipes.parts import CountSpan, SceneRecipe, Section, ShareSpan, Span, Table, within
+from render.recipes.parts import CountSpan, Finishes, SceneRecipe, Section, ShareSpan, Span, Table, within
 from render.recipes.sampling import prop_placement, sample_surface
 from render.recipes.shop import stand_fixture
 from render.scene import Finish, Placement
@@ -59,6 +59,10 @@ class BinRecipe(SceneRecipe):
     tote: ToteRanges = Field(default_factory=ToteRanges, description="the tote")
     table: Table = Field(default_factory=Table, description="what the tote stands on")
     camera: BinCamera = Field(default_factory=BinCamera, description="pose and lens of the camera")
+    finish: Finishes = Field(
+        default_factory=lambda: Finishes(material=0.15, dented=0.02, sticker=0.02),
+        description="surface of the products",
+    )
 
     def product_count(self) -> tuple[int, int]:
         return assigned_count(self.products.count, self.products.repeat)

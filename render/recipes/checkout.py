@@ -18,7 +18,7 @@ from render.geometry import transform
 from render.layout import PlacedProduct, SceneLayout, SceneRequest
 from render.placement.arrange import ArrangementParams, Item, RestingPose, arrange
 from render.recipes.cameras import CAMERAS
-from render.recipes.parts import Optics, SceneRecipe, Section, Share, Span, within
+from render.recipes.parts import Finishes, Optics, SceneRecipe, Section, Share, Span, within
 from render.recipes.shop import stand_fixture
 from render.scene import Placement
 from render.streams import StreamPurpose
@@ -73,6 +73,10 @@ class CheckoutRecipe(SceneRecipe):
     products: CheckoutProducts = Field(default_factory=CheckoutProducts, description="what lies on the tray")
     tray: Share = Field(0.6, description="chance of the tray of a self-checkout; else a belt")
     camera: OverheadCamera = Field(default_factory=OverheadCamera, description="pose and lens of the camera")
+    finish: Finishes = Field(
+        default_factory=lambda: Finishes(material=0.15, dented=0.02, sticker=0.02),
+        description="surface of the products",
+    )
     optics: Optics = Field(
         default_factory=lambda: Optics(**CAMERAS["self_checkout"].optics),
         description="lens, shutter and colour filters",

@@ -1,4 +1,4 @@
-"""Processor time to drop products of the demo's size into a bin: python benchmarks/settling.py [COUNT ...]."""
+"""Processor time to drop products of the demo's size into a bin: python benchmarks/shops/settling.py [COUNT ...]."""
 
 from __future__ import annotations
 

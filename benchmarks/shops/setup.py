@@ -1,7 +1,7 @@
 """Seconds of setting up scenes of shops by number of products, beside the seconds of drawing them.
 
-    python benchmarks/shop_setup.py --scenes 5                 # sampling, labels, raster
-    python benchmarks/shop_setup.py --scenes 2 --cycles good   # and one Cycles frame of each
+    python benchmarks/shops/setup.py --scenes 5                 # sampling, labels, raster
+    python benchmarks/shops/setup.py --scenes 2 --cycles good   # and one Cycles frame of each
 
 Each scene once before the measurement: meshes are made once for a data set.
 """
