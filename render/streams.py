@@ -34,6 +34,7 @@ class StreamPurpose(IntEnum):
     RECIPE = 12
     OPTICS = 13
     CHANGES = 14
+    UNTIDY = 15
 
 
 @dataclass(frozen=True)

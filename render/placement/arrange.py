@@ -251,28 +251,28 @@ def _lean(
         azimuth = rng.uniform(-np.pi, np.pi)
         turn, beyond = _turn(item, rng), rng.uniform(*params.tilt)
         towards = -np.array([np.cos(azimuth), np.sin(azimuth)])
-        balance = _balance_tilt(shape, turn, towards)
+        balance = balance_tilt(shape, turn, towards)
         if balance is None:
             continue
-        pose = resting_pose(shape, _tilt(towards, balance + beyond) @ turn)
+        pose = resting_pose(shape, tilt_rotation(towards, balance + beyond) @ turn)
         touching = _push_to_neighbour(shape, pose, arrangement, azimuth, rng)
         if touching is not None and arrangement.touch_height(shape, touching, towards) > 0.45:
             return touching
     return None
 
 
-def _balance_tilt(shape: Rest, turn: NDArray, towards: NDArray) -> float | None:
-    """Return the tilt past which an upright item topples in the direction `towards`; None above MAX_TILT (squat)."""
+def balance_tilt(shape: Rest, turn: NDArray, towards: NDArray, highest: float = MAX_TILT) -> float | None:
+    """Return the tilt past which an upright item topples in the direction `towards`; None above `highest` (squat)."""
     middle = (shape.hull_vertices.min(axis=0) + shape.hull_vertices.max(axis=0)) / 2
-    for tilt in np.arange(np.radians(2), MAX_TILT, np.radians(1)):
-        rotation = _tilt(towards, tilt) @ turn
+    for tilt in np.arange(np.radians(2), highest, np.radians(1)):
+        rotation = tilt_rotation(towards, tilt) @ turn
         foot = shape.hull_vertices[np.argmin(shape.hull_vertices @ rotation[2])]
         if ((middle - foot) @ rotation[:2].T) @ towards > 0:
             return float(tilt)
     return None
 
 
-def _tilt(towards: NDArray, angle: float) -> NDArray[np.float64]:
+def tilt_rotation(towards: NDArray, angle: float) -> NDArray[np.float64]:
     """Return the rotation (3, 3) that tips +Z by `angle` radians in the horizontal direction `towards` (Rodrigues)."""
     x, y = -towards[1], towards[0]
     cross = np.array([[0, 0, y], [0, 0, -x], [-y, x, 0]])

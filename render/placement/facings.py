@@ -81,7 +81,7 @@ class StockedItem:
 class StockedBlock:
     """A block as placed. columns: left and right edge of each column on the support, x in metres; those without room
     are left out. height: of the upper side of a full column, bottom: of its lower side, metres over the support.
-    setback: of its front from the front edge, metres. capped: further items stand against it."""
+    setback: of its front from the front edge, metres. capped: further items stand against it, or some of it lean."""
 
     items: tuple[StockedItem, ...]
     columns: tuple[tuple[float, float], ...]

@@ -9,7 +9,9 @@ import numpy as np
 
 from assets.props.look import Color, FixtureValue
 from render.layout import SceneLayout, SceneRequest, Support
+from render.placement.capping import cap_block
 from render.placement.facings import FacingBlock, FacingParams, set_in_facings
+from render.placement.leaning import lean_items
 from render.placement.shelving import BayRanges, BoardPlan, ShelfProduct, plan_bays
 from render.recipes.boards import Board, Exchanges, Fittings, ShelvesRecipe, lay_out_boards
 from render.recipes.shop import FLOORS, PAINTS, Bay, stand_fixture
@@ -31,8 +33,9 @@ def lay_out_shelves(
     layout = request.streams.scene(StreamPurpose.LAYOUT)
     ranges, plans = _plan(recipe, request, ranges, layout)
     fittings = build(ranges, plans)
+    untidy = request.streams.scene(StreamPurpose.UNTIDY)
     boards = [
-        _fill_board(recipe, bay, number, board, layout)
+        _fill_board(recipe, bay, number, board, layout, untidy)
         for bay, plan in zip(fittings.bays, plans, strict=True)
         for number, board in enumerate(plan)
     ]
@@ -82,8 +85,15 @@ def _sold_out(recipe: ShelvesRecipe, request: SceneRequest, rng: np.random.Gener
     return [_wanted(recipe, request, sku, -1, rng) for sku in sorted(others)]
 
 
-def _fill_board(recipe: ShelvesRecipe, bay: Bay, number: int, plan: BoardPlan, rng: np.random.Generator) -> Board:
-    """Set the blocks of one board."""
+def _fill_board(
+    recipe: ShelvesRecipe,
+    bay: Bay,
+    number: int,
+    plan: BoardPlan,
+    rng: np.random.Generator,
+    untidy: np.random.Generator,
+) -> Board:
+    """Set the blocks of one board. untidy: of what lies on others or leans."""
     ranges = recipe.products
     support = Support.of(bay.surfaces[number], bay.placement.world_from_object)
     params = FacingParams(
@@ -93,7 +103,13 @@ def _fill_board(recipe: ShelvesRecipe, bay: Bay, number: int, plan: BoardPlan, r
         missing=float(rng.uniform(*ranges.missing)),
         sold_out=float(rng.uniform(*ranges.sold_out)),
     )
-    blocks = set_in_facings([product.block for product in plan.products], support, params, rng=rng)
+    wanted = [product.block for product in plan.products]
+    blocks = set_in_facings(wanted, support, params, rng=rng)
+    blocks = tuple(
+        cap_block(block, one, support, params.turn, rng=untidy) if untidy.random() < ranges.capped else one
+        for block, one in zip(wanted, blocks, strict=True)
+    )
+    blocks = lean_items(wanted, blocks, support, float(untidy.uniform(*ranges.leaning)), rng=untidy)
     name = f"{bay.name}/{number + 1}"
     positions = tuple(f"{name}/{place}" for place in range(1, len(blocks) + 1))
     return Board(name, bay, number, support, plan.products, blocks, positions)

@@ -86,6 +86,8 @@ class ShelfProducts(Section):
     )
     misplaced: ShareSpan = Field((0.0, 0.03), description="share of front items that are another product of the scene")
     turned: ShareSpan = Field((0.0, 0.04), description="share of front items that show a side or their back")
+    capped: Share = Field(0.25, description="chance that further items lie on a block, if it carries them")
+    leaning: ShareSpan = Field((0.0, 0.5), description="chance that an item beside a hole leans on a neighbour")
 
 
 class Disturbance(Section):
