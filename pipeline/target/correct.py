@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ PROBED, FEWEST = 8, 3
 MAX_STEPS, RIDGE = 4.0, 0.05
 # Shares of a correction that are tried until one brings the distributions closer.
 TRIES = (1.0, 0.5, 0.25)
+# Ranges keep this share of their width: scenes of fewer kinds than the photographs' would teach less.
+NARROWEST = 0.5
 # Ends of a range that follows from photographs directly.
 ENDS = (5, 95)
 # Largest move in one round of what needs new renders, and the bounds of its effect, both per octave.
@@ -63,25 +65,30 @@ def correct_sensor(
     A Gauss-Newton step: the effect of each range on each statistic is measured on the same scenes with the range moved,
     then all middles and all widths are solved for at once, inside the limits.
     """
+    least = {knob: NARROWEST * knob.on_scale(recipe)[1] for knob in knobs}
     now = measure(recipe, None)
     knobs = [knob for knob in knobs if min(len(found.of(knob.statistic)) for found in (target, now)) >= FEWEST]
     for _ in range(rounds if knobs else 0):
-        recipe, now = _correct_together(recipe, now, knobs, target, measure)
+        recipe, now = _correct_together(recipe, now, {knob: least[knob] for knob in knobs}, target, measure)
         done()
     return recipe
 
 
 def _correct_together(
-    recipe: SceneRecipe, now: Measurements, knobs: Sequence[Knob], target: Measurements, measure: MeasureRecipe
+    recipe: SceneRecipe, now: Measurements, least: Mapping[Knob, float], target: Measurements, measure: MeasureRecipe
 ) -> tuple[SceneRecipe, Measurements]:
-    """Return a corrected recipe and its pictures' values; both unchanged where distributions come no closer."""
+    """Return a corrected recipe and its pictures' values; both unchanged where distributions come no closer.
+
+    least: the least half-width of each range.
+    """
+    knobs = list(least)
     statistics = [knob.statistic for knob in knobs]
     effects = np.array([_effect(recipe, now, knob, statistics, measure) for knob in knobs]).T
     (medians, spreads), (medians_now, spreads_now) = (_moments(group, statistics) for group in (target, now))
     # Photographs that are all alike must not outweigh the others.
     scale = np.sqrt(np.maximum(spreads, 0.1 * spreads_now + 1e-12))
     moves = _solve_middles(recipe, knobs, effects / scale[:, None], (medians - medians_now) / scale)
-    halves = _solve_widths(recipe, knobs, effects / scale[:, None], (spreads - spreads_now) / scale**2)
+    halves = _solve_widths(recipe, least, effects / scale[:, None], (spreads - spreads_now) / scale**2)
     for share in TRIES:
         tried = recipe
         for knob, move, half in zip(knobs, moves, halves, strict=True):
@@ -129,7 +136,7 @@ def _solve_middles(recipe: SceneRecipe, knobs: Sequence[Knob], effects: NDArray,
 
 
 def _solve_widths(
-    recipe: SceneRecipe, knobs: Sequence[Knob], effects: NDArray, widenings: NDArray
+    recipe: SceneRecipe, least: Mapping[Knob, float], effects: NDArray, widenings: NDArray
 ) -> NDArray[np.float64]:
     """Return the half-widths of all ranges with which the variances fit best.
 
@@ -137,13 +144,13 @@ def _solve_widths(
     """
     from scipy.optimize import lsq_linear
 
-    steps = np.array([knob.step for knob in knobs])
-    squares = (np.array([knob.on_scale(recipe)[1] for knob in knobs]) / steps) ** 2
-    low, high = squares / MAX_WIDENING**2, squares * MAX_WIDENING**2 + 0.01
-    ridge = RIDGE * np.eye(len(knobs))
-    matrix = np.vstack([(effects * steps) ** 2 / 3, ridge])
+    steps = np.array([knob.step for knob in least])
+    squares = (np.array([knob.on_scale(recipe)[1] for knob in least]) / steps) ** 2
+    low = np.maximum(squares / MAX_WIDENING**2, np.minimum((np.array(list(least.values())) / steps) ** 2, squares))
+    high = squares * MAX_WIDENING**2 + 0.01
+    matrix = np.vstack([(effects * steps) ** 2 / 3, RIDGE * np.eye(len(least))])
     solved = lsq_linear(
-        matrix, np.concatenate([widenings, np.zeros(len(knobs))]), (low - squares - 1e-9, high - squares)
+        matrix, np.concatenate([widenings, np.zeros(len(least))]), (low - squares - 1e-9, high - squares)
     )
     return np.sqrt(np.maximum(squares + solved.x, 0)) * steps
 
@@ -162,7 +169,6 @@ class RoundedKnob:
     knob: Knob
     wide: bool
     slope: float = 1.0
-    best: float = np.inf
 
     def correct(self, recipe: SceneRecipe, target: Measurements, found: Measurements) -> SceneRecipe:
         """Return the recipe with the range corrected by what its pictures showed."""

@@ -105,7 +105,7 @@ def fit_recipe(settings: FitSettings, reporter: Reporter) -> RecipeFit:
     finally:
         backend.close()
     write_atomic(settings.out, _yaml(fitted, settings, len(photos), size).encode())
-    changes = range_changes(recipe, fitted, target, detected=find_boxes is not None)
+    changes = range_changes(recipe, fitted, target, detected=find_boxes is not None) if settings.rounds else []
     distances = [
         StatisticDistance(one.name, *(distance(one, target, found.measured) for found in (before, after)))
         for one in STATISTICS
@@ -154,6 +154,8 @@ class RecipeFitter:
         """Return the fitted recipe, and pictures of the recipe before and after."""
         scenes = self._expose(recipe)
         before = self._render(recipe, scenes)
+        if not self._settings.rounds:
+            return recipe, before, before
         fitted = follow_photographs(recipe, self._target)
         if LENS_KNOB.exists_in(recipe) and LENS_KNOB.ends(fitted) != LENS_KNOB.ends(recipe):
             scenes = self._expose(fitted)

@@ -130,13 +130,14 @@ SIZE_KNOBS = (
     Knob("camera.distance", DETAIL, "log", (0.2, 10.0), sign=-1),
 )
 COUNT_KNOB = Knob("products.count", OBJECTS, "log", (1.0, 500.0), whole=True)
-# Corrected together, since they affect each other: contrast and blur change how much noise shows.
+# Corrected together, since they affect each other: contrast and blur change how much noise shows. Contrast, colour and
+# detail are first of all those of what is shown: beyond these limits a camera would have to make up for other contents.
 SENSOR_KNOBS = (
     Knob("sensor.exposure_ev", BRIGHTNESS, "linear", (-5.0, 5.0), 0.5),
-    Knob("sensor.contrast", CONTRAST, "linear", (0.5, 2.0), 0.2),
-    Knob("sensor.white_balance_kelvin", WARMTH, "mired", (2500.0, 14000.0), 30.0),
-    Knob("sensor.saturation", COLOR, "linear", (0.2, 2.5), 0.2),
-    Knob("sensor.blur_px", SHARPNESS, "linear", (0.0, 6.0), 0.4),
+    Knob("sensor.contrast", CONTRAST, "linear", (0.8, 1.35), 0.1),
+    Knob("sensor.white_balance_kelvin", WARMTH, "mired", (3000.0, 14000.0), 30.0),
+    Knob("sensor.saturation", COLOR, "linear", (0.6, 1.6), 0.2),
+    Knob("sensor.blur_px", SHARPNESS, "linear", (0.0, 3.0), 0.4),
     Knob("sensor.read_noise", SHADOW_NOISE, "square", (0.0, 0.08), 0.01**2),
     Knob("sensor.shot_noise", LIGHT_NOISE, "square", (0.0, 0.25), 0.03**2),
 )

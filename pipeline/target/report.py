@@ -22,6 +22,7 @@ def fit_fields(fit: RecipeFit, settings: FitSettings) -> dict[str, Any]:
         "unreadable": list(fit.unreadable),
         "size": list(fit.size),
         "ranges": {change.key: list(change.after) for change in fit.changes if not change.note},
+        "object_size": [fit.before.true_size, fit.after.true_size],
         "distances": {one.name: [one.before, one.after] for one in fit.distances},
         "notes": list(fit.notes),
     }
@@ -50,4 +51,6 @@ def print_fit(console: Console, fit: RecipeFit, settings: FitSettings) -> None:
     console.print(ranges, highlight=False)
     for line in (*fit.unreadable, *fit.notes):
         console.print(line, highlight=False, markup=False)
+    sizes = [f"{100 * size:.1f}" for size in (fit.before.true_size, fit.after.true_size)]
+    console.print(f"boxes of rendered objects: side {' -> '.join(sizes)} % of the root of the area", highlight=False)
     console.print(f"wrote {settings.out} and {report_path(settings)}", highlight=False, markup=False)

@@ -28,7 +28,7 @@ Boxes = Sequence[NDArray[np.float64]]
 # Finds the objects in some pictures.
 FindBoxes = Callable[[Sequence[Pixels]], Boxes]
 STATISTICS = (LENS, OBJECT_SIZE, OBJECTS, *MEASURED, JPEG)
-# Objects less visible than this do not count for the true size of a scene's objects.
+# Objects of which others hide more than this do not count for the true size of a scene's objects.
 MOSTLY_VISIBLE = 0.5
 
 
@@ -77,7 +77,7 @@ def expose_scenes(
     for index in range(count):
         scene = sample_scene(library, recipe, seed=seed, index=index, view=0, width=width, height=height)
         exposure = expose(scene, library, backend)
-        kept = [item for item in exposure.annotations if item.visibility * (1 - item.truncation) >= MOSTLY_VISIBLE]
+        kept = [item for item in exposure.annotations if item.visibility >= MOSTLY_VISIBLE]
         boxes = np.array([item.box for item in kept]).reshape(-1, 4)
         yield ExposedScene(scene, exposure, object_size(boxes, (width, height)))
 

@@ -40,7 +40,7 @@ class FitSettings:
         int, Option("Number of photographs measured at most.", "Data", "--max-photos", minimum=1, maximum=10_000)
     ] = 200
     scenes: Annotated[int, Option("Scenes rendered to compare.", "Scenes", minimum=4, maximum=1000)] = 24
-    rounds: Annotated[int, Option("Rounds of correction.", "Scenes", minimum=1, maximum=20)] = 3
+    rounds: Annotated[int, Option("Rounds of correction; 0 only compares.", "Scenes", minimum=0, maximum=20)] = 3
     seed: Annotated[int, Option("Random seed.", "Scenes", minimum=0, maximum=MAX_SEED)] = 0
     width: Annotated[
         int,

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from assets.fixtures.surface import Surface
 from assets.library import Library
-from render.geometry import rotation_about_z
+from render.geometry import rotation_about_z, transform
 from render.layout import LightWish, PlacedProduct, SceneLayout, SceneRequest, Support
 from render.marks import GapMark, LineMark, ShopMarks, TagMark
 from render.placement.arrange import resting_pose
@@ -127,6 +127,7 @@ def lay_out_boards(
     framing = frame_part(
         recipe.camera,
         (low, high),
+        _fronts(boards),
         typical_side(blocks, sizes),
         (request.width, request.height),
         rng=request.streams.of_view(StreamPurpose.CAMERA),
@@ -237,6 +238,20 @@ def _line(board: Board) -> NDArray[np.float64]:
     half, below = board.support.width / 2, board.surface.rail_height or 0.03
     pose = board.support.world_from_support
     return opening(pose, -half, half, board.support.depth + 0.03, 0.0, -below)
+
+
+def _fronts(boards: Sequence[Board]) -> NDArray[np.float64]:
+    """Return x and z (N, 2) of the middles of all facings that are not sold out, metres."""
+    middles = [
+        transform(
+            board.support.world_from_support, np.array([[(left + right) / 2, 0, (block.bottom + block.height) / 2]])
+        )
+        for board in boards
+        for block in board.blocks
+        for number, (left, right) in enumerate(block.columns)
+        if number not in block.empty_columns
+    ]
+    return np.concatenate(middles)[:, [0, 2]] if middles else np.zeros((0, 2))
 
 
 def _extent(boards: Sequence[Board]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -35,6 +35,8 @@ BOX_SHARES: dict[str, tuple[float, float]] = {
     # Close-ups: the middle 80 % of the 2,941 boxes of the Freiburg Groceries Dataset with boxes.
     "freiburg": (0.28, 0.67),
 }
+# Larger products are in close views, of a few facings, which people aim at products instead of somewhere on the shelf.
+CLOSE = 0.23
 LikeSet = Literal["any", "sku110k", "webmarket", "tobacco", "holoselecta", "grozi", "capg", "freiburg"]
 BoxSize = Annotated[
     Annotated[LikeSet, Tag("set")] | Annotated[Span, within(0.01, 0.95), Tag("size")],
@@ -218,6 +220,7 @@ def opening(
 def frame_part(
     camera: AisleCamera,
     shelf: tuple[NDArray, NDArray],
+    fronts: NDArray,
     side: float,
     size: tuple[int, int],
     *,
@@ -225,8 +228,8 @@ def frame_part(
 ) -> Framing:
     """Sample a camera in the aisle that sees a part of the shelf in which products have the wanted size.
 
-    shelf: lowest and highest corner (3,) of the fronts, metres. side: of a typical product, metres. size: width and
-    height of the image, pixels.
+    shelf: lowest and highest corner (3,) of the fronts, metres. fronts: x and z (N, 2) of the middles of facings; close
+    views have one in the middle. side: of a typical product, metres. size: width and height of the image, pixels.
     """
     low, high = shelf
     shares = BOX_SHARES[camera.like] if isinstance(camera.like, str) else camera.like
@@ -237,6 +240,8 @@ def frame_part(
     room = np.array([high[0] - low[0], high[2] - low[2]])
     aside = np.maximum(room - seen, 0) / 2
     middle = np.array([(low[0] + high[0]) / 2, (low[2] + high[2]) / 2]) + rng.uniform(-1, 1, size=2) * aside
+    if share > CLOSE and len(fronts):
+        middle = fronts[np.linalg.norm(fronts - middle, axis=1).argmin()]
     # What lies beyond the shelf has no labels: the view is at most as large as the shelf in one direction.
     whole, cut = float((room / seen).max()), float((room / seen).min())
     half = seen / 2 * min(1.0, cut + (whole - cut) * float(rng.uniform(0, 0.7)))

@@ -19,7 +19,7 @@ from pipeline.target.knobs import COUNT_KNOB, LENS_KNOB, SENSOR_KNOBS, size_knob
 from pipeline.target.measure import LENS
 from pipeline.target.page import write_page
 from pipeline.target.photos import Photo
-from pipeline.target.scenes import STATISTICS, Boxes, RenderedPictures, expose_scenes, render_pictures
+from pipeline.target.scenes import STATISTICS, Boxes, Measurements, RenderedPictures, expose_scenes, render_pictures
 from pipeline.target.settings import FitSettings
 from render.backends.protocol import Backend
 from render.labels import trace_geometry
@@ -83,14 +83,17 @@ def shown(made: SceneRecipe, *, seed: int, count: int) -> RenderedPictures:
     return render_pictures(scenes, made, LIBRARY, find_red)
 
 
+def fitter_of(target: Measurements, *, scenes: int, rounds: int) -> RecipeFitter:
+    settings = FitSettings("", Path(), Path(), Path("my.yaml"), scenes=scenes, rounds=rounds)
+    reporter = Reporter(Console(quiet=True))
+    return RecipeFitter(LIBRARY, cast(Backend, Painter()), target, SIZE, settings, reporter, find_red)
+
+
 @pytest.fixture(scope="module")
 def fitted() -> RecipeFit:
     target = shown(recipe_of(TARGET), seed=9, count=24)
-    settings = FitSettings("", Path(), Path(), Path("my.yaml"), scenes=10, rounds=2)
-    reporter = Reporter(Console(quiet=True))
-    fitter = RecipeFitter(LIBRARY, cast(Backend, Painter()), target.measured, SIZE, settings, reporter, find_red)
     start = recipe_of(START)
-    made, before, after = fitter.fit(start)
+    made, before, after = fitter_of(target.measured, scenes=10, rounds=2).fit(start)
     changes = range_changes(start, made, target.measured, detected=True)
     photos = [Photo("<b>", image, None, None, whole=True) for image in target.images]
     distances = [StatisticDistance(one.name, 1.0, 0.5) for one in STATISTICS]
@@ -126,3 +129,9 @@ def test_the_page_shows_pictures_and_charts_and_no_markup_of_others(fitted: Reci
     assert page.count("data:image/jpeg;base64") == 12 + 10 + 10
     assert "<i>bad" not in page and "<script>" not in page and "&lt;script&gt;" in page
     assert page.count("<polyline") == 2 * sum(len(fitted.target.of(one)) > 0 for one in STATISTICS)
+
+
+def test_without_rounds_a_recipe_is_only_compared(fitted: RecipeFit) -> None:
+    start = recipe_of(START)
+    made, before, after = fitter_of(fitted.target, scenes=4, rounds=0).fit(start)
+    assert made == start and before is after and len(before.images) == 4

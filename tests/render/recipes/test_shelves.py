@@ -109,6 +109,18 @@ def test_products_are_as_large_as_in_the_public_set() -> None:
     assert low < np.median(shares) < high * 2  # small shelves fill the image: then products are larger
 
 
+def test_close_views_have_a_product_in_the_middle() -> None:
+    text = "recipe: endcap\nproducts: {count: 2}\ncamera: {like: [0.5, 0.6], side_deg: 0, height_deg: 0}\noptics: {}"
+    close = recipe_from_yaml(text, where="test")
+    seen = []
+    for index in range(3):
+        scene = sample_scene(LIBRARY, close, seed=0, index=index, view=0, width=16, height=16)  # type: ignore[arg-type]
+        products = sum(placement.kind == "product" for placement in scene.placements)
+        ids = trace_geometry(scene, LIBRARY).ids[6:10, 6:10]  # type: ignore[arg-type]
+        seen.append(float(((ids > 0) & (ids <= products)).mean()))
+    assert np.median(seen) > 0.5
+
+
 @pytest.mark.parametrize("recipe", SHOPS)
 @pytest.mark.parametrize("count", [1, 60])
 def test_any_number_of_products_has_room(recipe: str, count: int) -> None:
