@@ -53,7 +53,8 @@ ORDER = {
     ),
     "detectors/recognition": ("settings", "embedder", "gallery"),
     "pipeline": (
-        *("workers", "run", "preview", "products", "target", "gallery", "shards", "jobs", "verify", "doctor", "cli"),
+        *("workers", "run", "preview", "products", "planograms", "target", "gallery", "shards", "jobs", "verify"),
+        *("doctor", "cli"),
         "__main__",
     ),
     "pipeline/jobs": (

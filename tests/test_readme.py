@@ -30,6 +30,7 @@ TASKS = (
     "render",
     "verify",
     "shops",
+    "planograms",
     "jobs",
     "train",
     "adapt",

@@ -20,7 +20,7 @@ FINGER_SPACE_M = 0.03
 class BayStandard:
     """Sizes that gondolas of one market come in, metres, ascending. notch: step of the slots that carry shelves.
 
-    board: thickness of a shelf. base: height of the lowest one.
+    board: thickness of a shelf. base: height of the lowest one. width, depth: those of most bays.
     """
 
     widths: tuple[float, ...]
@@ -29,6 +29,8 @@ class BayStandard:
     notch: float
     board: float
     base: float
+    width: float
+    depth: float
 
 
 # EU: usual metric gondolas; US: sizing guides of Lozier gondolas (sections of 36 and 48 in).
@@ -40,6 +42,8 @@ STANDARDS: dict[BayUnits, BayStandard] = {
         notch=0.05,
         board=0.03,
         base=0.16,
+        width=1.25,
+        depth=0.47,
     ),
     "us": BayStandard(
         (36 * INCH, 48 * INCH),
@@ -48,6 +52,8 @@ STANDARDS: dict[BayUnits, BayStandard] = {
         notch=INCH,
         board=1.25 * INCH,
         base=6 * INCH,
+        width=48 * INCH,
+        depth=19 * INCH,
     ),
 }
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
-from assets.catalog.csv_rows import bare_cell
+from assets.catalog.csv_rows import bare_cell, formula_safe
 from assets.catalog.problems import Findings, Problem
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
@@ -19,7 +21,7 @@ from assets.limits import PLANOGRAM_BYTES, PLANOGRAM_ROWS, read_file
 from assets.planogram.bay_sizes import STANDARDS, build_bay
 from assets.planogram.products import sizes_of
 from assets.planogram.reading import checked, planogram_error, unreadable_planogram
-from assets.planogram.types import Planogram, PlanogramPosition, PlanogramSet
+from assets.planogram.types import Planogram, PlanogramPosition, PlanogramProduct, PlanogramSet, PlanogramShelf
 
 SUFFIXES = (".csv", ".tsv")
 REQUIRED = ("shelf", "sku")
@@ -50,6 +52,52 @@ def read_planograms(path: Path, catalog: Catalog | None = None) -> PlanogramSet:
     if problems:
         raise planogram_error(path, problems)
     return PlanogramSet(tuple(plans))
+
+
+def write_planograms(planograms: Iterable[Planogram], products: Iterable[PlanogramProduct] = ()) -> Iterator[bytes]:
+    """Return the parts of a CSV, one for each planogram, with the columns that every planogram has.
+
+    Planograms of one name become one when it is read: their names must differ.
+    """
+    yield _encode_rows([COLUMNS])
+    for planogram in planograms:
+        rows = []
+        for number, shelf in enumerate(_from_below(planogram), start=1):
+            positions = sorted(shelf.positions, key=lambda one: one.x or 0.0)
+            for place, one in enumerate(positions, start=1):
+                cells = (number, one.sku, planogram.name, place, one.wide, one.high, one.deep, one.orientation)
+                rows.append([formula_safe(str(cell)) for cell in cells])
+        yield _encode_rows(rows)
+
+
+def losses(planograms: Iterable[Planogram]) -> Counter[str]:
+    """Return what a CSV cannot carry, and how often: places, caps, trays, kinds and sizes of shelves."""
+    lost: Counter[str] = Counter()
+    for planogram in planograms:
+        shelves = _from_below(planogram)
+        lost["size of a bay"] += 1
+        lost["shelf beside another one"] += sum(
+            upper.y < lower.y + lower.thickness for lower, upper in pairwise(shelves)
+        )
+        lost["shelf of another kind"] += sum(shelf.kind != "shelf" for shelf in shelves)
+        lost["slope of a shelf"] += sum(shelf.slope != 0 for shelf in shelves)
+        for _, one in planogram.positions():
+            lost["place of a position"] += one.x is not None or one.y != 0 or bool(one.z)
+            lost["cap"] += sum(cap is not None for cap in (one.x_cap, one.y_cap, one.z_cap))
+            lost["tray"] += one.tray is not None
+    return +lost
+
+
+def _from_below(planogram: Planogram) -> list[PlanogramShelf]:
+    """Return the shelves that carry something, from below."""
+    carrying = [shelf for shelf in planogram.shelves if shelf.positions]
+    return sorted(carrying, key=lambda shelf: (shelf.surface, shelf.x))
+
+
+def _encode_rows(rows: Iterable[Sequence[object]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
 
 
 def _read_shelves(path: Path, problems: Findings) -> Shelves:

@@ -62,6 +62,13 @@ def orientation_rotation(name: str) -> NDArray[np.float64]:
 
 def oriented_size(size: tuple[float, float, float], orientation: str) -> tuple[float, float, float]:
     """Return width, height and depth on the shelf of a box with this width, height and depth."""
-    width, height, depth = size
-    x, y, z = (np.abs(orientation_rotation(orientation)) @ (width, depth, height)).tolist()
-    return x, z, y
+    width, height, depth = _sides(orientation)
+    return size[width], size[height], size[depth]
+
+
+@cache
+def _sides(orientation: str) -> tuple[int, int, int]:
+    """Return which side of a box is its width, its height and its depth on the shelf."""
+    x, y, z = np.abs(orientation_rotation(orientation)).argmax(axis=1).tolist()
+    names = (0, 2, 1)  # x, y and z of the object are its width, depth and height
+    return names[x], names[z], names[y]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 
 from assets.catalog.types import Catalog, Sku
 from assets.errors import SynthError
@@ -31,6 +32,7 @@ def sizes_of(planograms: PlanogramSet, catalog: Catalog | None = None) -> SizeOf
     sizes = {product.keys[0]: product.size for product in planograms.products}
     known = frozenset(catalog.keys) if catalog is not None else frozenset()
 
+    @cache
     def size_of(key: str) -> Size | None:
         listed = stated_size(catalog.find(key)) if catalog is not None and key in known else None
         return listed or sizes.get(key)

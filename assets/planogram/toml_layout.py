@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -64,14 +65,22 @@ def read_planograms(path: Path, catalog: Catalog | None = None) -> PlanogramSet:
     return PlanogramSet(found.planogram, found.product)
 
 
-def write_planograms(planograms: PlanogramSet) -> bytes:
-    """Return a set as the bytes of a TOML file that reads as the same set, but for its unknown rows."""
-    lines = [f'format = "{FORMAT}"']
-    for product in planograms.products:
-        lines += _table_lines("product", product)
-    for planogram in planograms.planograms:
-        lines += _table_lines("planogram", planogram)
-    return ("\n".join(lines) + "\n").encode()
+def write_planograms(planograms: Iterable[Planogram], products: Iterable[PlanogramProduct] = ()) -> Iterator[bytes]:
+    """Return the parts of a TOML file, one for each planogram; it reads as the same planograms and products."""
+    yield f'format = "{FORMAT}"\n'.encode()
+    for product in products:
+        yield _encode_table("product", product)
+    for planogram in planograms:
+        yield _encode_table("planogram", planogram)
+
+
+def losses(planograms: Iterable[Planogram]) -> Counter[str]:
+    """Return what this format cannot carry, and how often: nothing."""
+    return Counter()
+
+
+def _encode_table(name: str, value: Any) -> bytes:
+    return ("\n".join(_table_lines(name, value)) + "\n").encode()
 
 
 def _check_dots(text: str) -> None:

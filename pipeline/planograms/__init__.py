@@ -1,0 +1,1 @@
+"""Work with planogram files: checking, drawing, making up and converting them."""
