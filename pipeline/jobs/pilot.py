@@ -57,7 +57,8 @@ def trace_scene(settings: RunSettings, task: SceneTask) -> tuple[int, int]:
     records: list[AnnotationRecord] = []
     for view in range(settings.views):
         scene = worker.sample(task.index, view, task.products)
-        records += map(annotation_record, annotate(scene, trace_geometry(scene, worker.library)))
+        found = map(annotation_record, annotate(scene, trace_geometry(scene, worker.library)))
+        records += (replace(record, image_id=view) for record in found)
     write_atomic(_pilot_file(settings, task), json.dumps([record.content() for record in records]).encode())
     return settings.views, len(records)
 
@@ -111,11 +112,14 @@ def in_scratch(work: JobContext, name: str) -> JobContext:
 
 def _summarize(work: JobContext, made: Sequence[SceneTask], failed: dict[int, str]) -> Pilot:
     records: list[AnnotationRecord] = []
+    counting = 0
     for task in made:
-        records += parse_all(AnnotationRecord, json.loads(_pilot_file(work.settings, task).read_bytes()))
+        own = parse_all(AnnotationRecord, json.loads(_pilot_file(work.settings, task).read_bytes()))
+        # An image with several copies of a product counts once for it.
+        counting += len({(one.image_id, one.sku) for one in own if counts(one, work.visible, work.pixels)})
+        records += own
     images = len(made) * work.settings.views
     products = sum(len(task.ids) for task in made) * work.settings.views
-    counting = sum(counts(record, work.visible, work.pixels) for record in records)
     return Pilot(
         scenes=len(made),
         products=products,

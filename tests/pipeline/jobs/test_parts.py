@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from dataset.records import AnnotationRecord, ImageRecord, parse_all
 from dataset.shards.index import ShardSample
 from pipeline.jobs import scene as job_scene
 from pipeline.jobs.estimate.cost import LIBRARY_BYTES, Cost
+from pipeline.jobs.pilot import _summarize
 from pipeline.jobs.receipts import area_of, counts, side_of, size_of, tallies
 from pipeline.jobs.report import bytes_text, shares_text
 from pipeline.jobs.shard import counted_images
@@ -119,3 +121,17 @@ def test_several_facings_of_a_product_count_once_for_an_image() -> None:
     ]
     work: Any = SimpleNamespace(visible=0.5, pixels=24)
     assert counted_images(work, SceneTask(0, ("a", "b", "c"), (1, 2, 3), (0, 0, 0)), samples) == [2, 1, 0]
+
+
+def test_a_pilot_counts_several_facings_of_a_product_once_too(tmp_path: Path) -> None:
+    """Otherwise its share of products that count may be above 1."""
+    task = SceneTask(0, ("a", "b"), (1, 2), (0, 0))
+    fields = {"visibility": 1.0, "truncation": 0.0, "camera_from_object": np.eye(4).tolist()}
+    seen = [
+        {"image_id": view, "sku": sku, "bbox": [0, 0, 50, 50], **fields} for view, sku in ((0, "a"), (0, "a"), (1, "a"))
+    ]
+    (tmp_path / f"{task.stem}.pilot").write_text(json.dumps(seen))
+    settings = RunSettings(Path("list.csv"), tmp_path, scenes=0, views=2)
+    work: Any = SimpleNamespace(settings=settings, visible=0.5, pixels=24)
+    pilot = _summarize(work, [task], {})
+    assert (pilot.products, pilot.share, pilot.annotations) == (4, 0.5, 1.5)
