@@ -5,7 +5,7 @@ A pixel belongs to a gap or a line if the rectangle of its mark is nearer to the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,10 @@ from assets.library import Library
 from assets.mesh.types import Material, Mesh, MeshPart
 from dataset.shop import SIDES, MarkKind
 from render.frame import Annotation, Geometry, MaskCrop
-from render.geometry import project
-from render.labels import DECIMALS, NEAR, crop_mask, trace_normals, visible_part
+from render.geometry import invert_pose, project
+from render.labels import DECIMALS, NEAR, crop_mask, visible_part
 from render.marks import GapMark, LineMark, ShopMarks, TagMark
-from render.scene import Camera, SceneSpec
+from render.scene import Camera, SceneSpec, mesh_of
 
 Point = tuple[float, float]
 # Of SIDES, by the axis x, y, z of a product's own frame that a surface faces: positive and negative direction.
@@ -89,8 +89,8 @@ def label_shop(scene: SceneSpec, geometry: Geometry, annotations: Sequence[Annot
     for label in labels:
         if label.kind == "price_tag":
             tags.setdefault(label.position, label.instance)
-    normals = trace_normals(scene, library, geometry)
-    return ShopLabels(labels, tuple(_links(scene, marks.positions, annotations, tags, normals)))
+    sides = (_side_shares(one, mesh_of(library, scene.placements[one.instance - 1]), geometry) for one in annotations)
+    return ShopLabels(labels, tuple(_links(scene, marks.positions, annotations, tags, sides)))
 
 
 def _tags(marks: Sequence[TagMark], geometry: Geometry) -> Iterator[MarkLabel]:
@@ -151,23 +151,29 @@ def _links(
     positions: Sequence[str],
     annotations: Sequence[Annotation],
     tags: Mapping[str, int],
-    normals: NDArray[np.float32],
+    sides: Iterable[tuple[float, ...]],
 ) -> Iterator[ProductLink]:
     # Positions count the products alone.
     products = (number for number, one in enumerate(scene.placements, start=1) if one.kind == "product")
     places = dict(zip(products, positions, strict=False))
-    for annotation in annotations:
+    for annotation, shares in zip(annotations, sides, strict=True):
         position = places.get(annotation.instance, "")
-        yield ProductLink(annotation.instance, position, tags.get(position, 0), _side_shares(annotation, normals))
+        yield ProductLink(annotation.instance, position, tags.get(position, 0), shares)
 
 
-def _side_shares(annotation: Annotation, normals: NDArray[np.float32]) -> tuple[float, ...]:
-    """Return the shares of the visible pixels that show each of SIDES. normals: (H, W, 3), camera frame."""
+def _side_shares(annotation: Annotation, mesh: Mesh, geometry: Geometry) -> tuple[float, ...]:
+    """Return the shares of the visible pixels that show each of SIDES."""
     visible = annotation.visible
     rows, columns = np.nonzero(visible.mask)
-    turned = normals[visible.y + rows, visible.x + columns] @ annotation.camera_from_object[:3, :3]
-    turned = np.round(turned, NORMAL_DECIMALS)
-    axes = np.abs(turned).argmax(axis=1)
-    backwards = (turned[np.arange(len(axes)), axes] < 0).astype(int)
-    counts = np.bincount(_SIDE_OF_AXIS[axes, backwards], minlength=len(SIDES))
-    return tuple(round(float(share), DECIMALS) for share in counts / max(len(axes), 1))
+    # All pixels of a face show the same side: all rays start at the centre of the camera.
+    faces, counts = np.unique(geometry.faces[visible.y + rows, visible.x + columns], return_counts=True)
+    a, b, c = mesh.vertices[mesh.faces[faces]].astype(np.float64).transpose(1, 0, 2)
+    normals = np.cross(b - a, c - a)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)
+    centre = invert_pose(annotation.camera_from_object)[:3, 3]
+    normals[((a - centre) * normals).sum(axis=1) > 0] *= -1
+    normals = np.round(normals, NORMAL_DECIMALS)
+    axes = np.abs(normals).argmax(axis=1)
+    backwards = (normals[np.arange(len(axes)), axes] < 0).astype(int)
+    pixels = np.bincount(_SIDE_OF_AXIS[axes, backwards], weights=counts, minlength=len(SIDES))
+    return tuple(round(float(share), DECIMALS) for share in pixels / max(len(rows), 1))

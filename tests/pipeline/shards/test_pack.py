@@ -45,6 +45,10 @@ def test_labels_of_shops_come_back_byte_for_byte(shop: RunSettings, tmp_path: Pa
     assert not verified(place, sample=0).violations
     unpack_data(place, tmp_path / "back", QUIET)
     assert files_of(tmp_path / "back") == files_of(shop.out)
+    tar = tmp_path / "shards" / "shards" / "train-000000.tar"
+    tar.write_bytes(tar.read_bytes().replace(b'"front":', b'"fromt":'))
+    told = "\n".join(map(str, verified(place, sample=0).violations))
+    assert "shop.json link of instance" in told and "expected shares of front" in told
 
 
 def test_labels_of_shops_of_merged_sets_stay_with_their_images(shop: RunSettings, tmp_path: Path) -> None:

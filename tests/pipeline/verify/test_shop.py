@@ -14,6 +14,7 @@ import pytest
 
 from dataset.layout import Layout
 from pipeline.run.settings import RunSettings
+from pipeline.verify.job import _compare_extras
 from pipeline.verify.scenes import compare_shop
 from pipeline.verify.shop import check_merged, check_shop
 from render.scene import SceneSpec
@@ -120,6 +121,15 @@ def test_every_damage_of_an_image_is_found(first: tuple[Record, Record, list[Rec
     fresh = json.dumps(first[0]).encode()
     again = list(compare_shop(json.dumps(labels).encode(), fresh, "a"))
     assert again or "cannot be used" in words
+
+
+def test_scenes_of_jobs_are_compared_too(first: tuple[Record, Record, list[Record], SceneSpec]) -> None:
+    edit, _ = DAMAGES["another price"]
+    edit(other := copy.deepcopy(first[0]))
+    made, stored = ({"shop.json": json.dumps(one).encode()} for one in (first[0], other))
+    assert not list(_compare_extras(made, made, "a"))
+    assert "text differ when traced again" in str(next(_compare_extras(stored, made, "a")))
+    assert "shop.json is missing" in str(next(_compare_extras({}, made, "a")))
 
 
 MERGED: dict[str, tuple[Edit, str]] = {
