@@ -49,6 +49,12 @@ class RangeChange:
     after: Ends
     note: str = ""
 
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Both ranges as text."""
+        before, after = (f"{low:.6g} to {high:.6g}" for low, high in (self.before, self.after))
+        return before, after
+
 
 @dataclass(frozen=True)
 class StatisticDistance:
@@ -90,7 +96,7 @@ def fit_recipe(settings: FitSettings, reporter: Reporter) -> RecipeFit:
     for file in (settings.out, report_path(settings)):
         file.parent.mkdir(parents=True, exist_ok=True)  # a path that cannot be written shows now, not at the end
     # Before the renderer: Mesa's compiler and torch's must be loaded in this order.
-    find_boxes = _open_detector(settings) if settings.detector else None
+    find_boxes = open_detector(settings.detector, settings.device) if settings.detector else None
     problems = Problems(str(settings.target))
     photos = _read(settings, reporter, problems)
     size = (settings.width, settings.height) if settings.width else common_size(photos)
@@ -121,11 +127,11 @@ def _read(settings: FitSettings, reporter: Reporter, problems: Problems) -> list
         return read_photos(folder, files, area, problems, progress)
 
 
-def _open_detector(settings: FitSettings) -> FindBoxes:
+def open_detector(run: Path, device: str) -> FindBoxes:
+    """Return a function that finds boxes with the detector of a run, of the scores that it shows."""
     from detectors.predict.detector import load_detector
 
-    assert settings.detector is not None
-    detector = load_detector(settings.detector, device=settings.device)
+    detector = load_detector(run, device=device)
 
     def find_boxes(images: Sequence[np.ndarray]) -> list[np.ndarray]:
         found = [detector.detect([image])[0] for image in images]
@@ -240,7 +246,7 @@ def _notes(photos: Sequence[Photo], size: tuple[int, int], *, detected: bool) ->
     if len(photos) < FEW_PHOTOS:
         notes.append(f"{count_of(len(photos), 'photograph')}: the ends of ranges are rough")
     if not detected:
-        notes.append("size of objects by the size of detail, which is rough: a detector is exact (--detector RUN)")
+        notes.append("size of objects by the size of detail, which is rough: a detector is better (--detector RUN)")
     return notes
 
 

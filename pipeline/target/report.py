@@ -46,8 +46,7 @@ def print_fit(console: Console, fit: RecipeFit, settings: FitSettings) -> None:
     for title in ("range", "before", "after", ""):
         ranges.add_column(title)
     for change in fit.changes:
-        ends = ["{:.4g} to {:.4g}".format(*one) for one in (change.before, change.after)]
-        ranges.add_row(change.key, *ends, change.note)
+        ranges.add_row(change.key, *change.texts, change.note)
     console.print(ranges, highlight=False)
     for line in (*fit.unreadable, *fit.notes):
         console.print(line, highlight=False, markup=False)

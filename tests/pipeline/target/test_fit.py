@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import cv2
@@ -14,7 +15,7 @@ from rich.console import Console
 from assets.library import Library
 from assets.progress import Reporter
 from pipeline.target.correct import distance
-from pipeline.target.fit import RecipeFit, RecipeFitter, StatisticDistance, range_changes
+from pipeline.target.fit import RecipeFit, RecipeFitter, StatisticDistance, open_detector, range_changes
 from pipeline.target.knobs import COUNT_KNOB, LENS_KNOB, SENSOR_KNOBS, size_knob
 from pipeline.target.measure import LENS
 from pipeline.target.page import write_page
@@ -135,3 +136,12 @@ def test_without_rounds_a_recipe_is_only_compared(fitted: RecipeFit) -> None:
     start = recipe_of(START)
     made, before, after = fitter_of(fitted.target, scenes=4, rounds=0).fit(start)
     assert made == start and before is after and len(before.images) == 4
+
+
+def test_a_detector_counts_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes = np.array([[0, 0, 8, 6], [1, 1, 5, 5], [2, 2, 4, 4]], np.float32)
+    found = SimpleNamespace(boxes=boxes, scores=np.array([0.9, 0.4, 0.2], np.float32))
+    detector = SimpleNamespace(threshold=0.4, detect=lambda images: [found for _ in images])
+    monkeypatch.setattr("detectors.predict.detector.load_detector", lambda run, device: detector)
+    (kept,) = open_detector(Path(), "cpu")([np.zeros((6, 8, 3), np.uint8)])
+    assert kept.tolist() == boxes[:2].tolist()
