@@ -12,6 +12,7 @@ IRREGULAR = {
     "index": "indexes",
     "mesh": "meshes",
     "registry": "registries",
+    "shelf": "shelves",
 }
 
 

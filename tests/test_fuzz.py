@@ -15,7 +15,7 @@ from support.fuzzing.recipes import laughs
 
 # Commands take ten times as long as readers.
 EXAMPLES = {"list": 120, "list-command": 25, "mesh": 120, "recipe": 60, "recipe-command": 15, "picture": 120}
-EXAMPLES |= {"photograph": 60, "shards": 40, "coco": 40}
+EXAMPLES |= {"photograph": 60, "shards": 40, "coco": 40, "planogram": 40}
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
 
 

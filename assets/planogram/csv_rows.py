@@ -75,14 +75,12 @@ def losses(planograms: Iterable[Planogram]) -> Counter[str]:
     lost: Counter[str] = Counter()
     for planogram in planograms:
         shelves = _from_below(planogram)
-        lost["size of a bay"] += 1
-        lost["shelf beside another one"] += sum(
-            upper.y < lower.y + lower.thickness for lower, upper in pairwise(shelves)
-        )
-        lost["shelf of another kind"] += sum(shelf.kind != "shelf" for shelf in shelves)
-        lost["slope of a shelf"] += sum(shelf.slope != 0 for shelf in shelves)
+        lost["bay size"] += 1
+        lost["side-by-side shelf"] += sum(upper.y < lower.y + lower.thickness for lower, upper in pairwise(shelves))
+        lost["shelf kind"] += sum(shelf.kind != "shelf" for shelf in shelves)
+        lost["shelf slope"] += sum(shelf.slope != 0 for shelf in shelves)
         for _, one in planogram.positions():
-            lost["place of a position"] += one.x is not None or one.y != 0 or bool(one.z)
+            lost["block place"] += one.x is not None or one.y != 0 or bool(one.z)
             lost["cap"] += sum(cap is not None for cap in (one.x_cap, one.y_cap, one.z_cap))
             lost["tray"] += one.tray is not None
     return +lost

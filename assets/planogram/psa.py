@@ -55,15 +55,15 @@ def read_planograms(path: Path, catalog: Catalog | None = None) -> PlanogramSet:
         problems.add([Problem(0, "", "no Planogram row", "at least one")])
     if problems:
         raise planogram_error(path, sorted(problems, key=lambda problem: problem.row))
-    unknown = tuple(sorted(file.unknown.items()))
-    return PlanogramSet(tuple(plan for plan in plans if plan), tuple(project.products.values()), unknown)
+    unknown, ignored = (tuple(sorted((+counts).items())) for counts in (file.unknown, project.ignored))
+    return PlanogramSet(tuple(plan for plan in plans if plan), tuple(project.products.values()), unknown, ignored)
 
 
 @dataclass
 class _Project:
     """What holds for a whole file. metres: of its unit. rows, products: by the key that positions refer to.
 
-    shared: UPCs of several products, which their ids tell apart.
+    shared: UPCs of several products, which their ids tell apart. ignored: what the file says that nothing follows.
     """
 
     metres: float
@@ -72,6 +72,7 @@ class _Project:
     problems: Findings
     rows: dict[str, PsaRow] = field(default_factory=dict)
     products: dict[str, PlanogramProduct] = field(default_factory=dict)
+    ignored: Counter[str] = field(default_factory=Counter)
 
     def length(self, row: PsaRow, place: int, column: str) -> float:
         """Return a length in metres, without binary rounding noise: 7 cm is 0.07 m."""
@@ -226,6 +227,10 @@ def _height_above(row: PsaRow, fixture: PsaFixture, kind: ShelfKind, frames: _Fr
 def _cap(row: PsaRow, name: str, place: int, usual: str, project: _Project) -> MerchCap | None:
     layers = row.whole_at(place, f"{name}_num", 0)
     orientation = row.code_at(place + 3, f"{name}_orientation", ORIENTATIONS, ORIENTATIONS.index(usual))
+    if layers:
+        # How units nest or are reversed is not established: caps are packed like blocks.
+        project.ignored["nested cap"] += row.whole_at(place + 1, f"{name}_nested", 0) != 0
+        project.ignored["reversed cap"] += row.whole_at(place + 2, f"{name}_reversed", 0) != 0
     return checked(project.problems, row.number, partial(MerchCap, layers, orientation)) if layers else None
 
 

@@ -21,6 +21,9 @@ FIRST_LINE = "PROSPACE SCHEMATIC FILE"
 PASSED_OVER = ("Performance",)
 ESCAPES = {",": ",", "\\": "\\", '"': '"', "n": "\n", "r": "\r", "t": "\t"}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+# Comment of the first lines, and the code pages of Windows and DOS that Python knows.
+CODE_PAGE, HEAD_BYTES = re.compile(rb"(?i)^;\s*code\s?page\s*=\s*(\d{3,4})\s*$", re.MULTILINE), 1000
+CODE_PAGES = ("437", "850", "852", "866", "874", "932", "936", "949", "950", *map(str, range(1250, 1259)))
 # Kinds of unknown rows that are counted one by one.
 MAX_KINDS = 50
 
@@ -87,7 +90,7 @@ class PsaPlanogram:
 
 @dataclass
 class PsaFile:
-    """Rows of a whole file, nested by their order."""
+    """Rows of a whole file, nested by their order. unknown: kinds of rows that are passed over, with their numbers."""
 
     project: PsaRow
     products: list[PsaRow] = field(default_factory=list)
@@ -130,11 +133,13 @@ def split_cells(line: str, delimiter: str = ",") -> list[str]:
 
 
 def _text_of(data: bytes) -> str:
-    """Decode UTF-8 where it is valid, else Windows-1252."""
+    """Decode UTF-8 where it is valid, else the code page that the first lines name, else Windows-1252."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
+        named = CODE_PAGE.search(data[:HEAD_BYTES])
+        page = named[1].decode() if named else ""
+        return data.decode(f"cp{page if page in CODE_PAGES else 1252}", errors="replace")
 
 
 def _nest(file: PsaFile, tag: str, row: PsaRow) -> None:

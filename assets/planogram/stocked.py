@@ -32,15 +32,14 @@ class PlanogramShop:
     """All planograms of some files.
 
     positions: their number. unknown: keys of products that are not in the catalogue, and the positions of each. empty:
-    names of planograms without any product of it, which are left out. unknown_rows: kinds of rows that were passed
-    over, and how many of each.
+    names of planograms without any product of it, which are left out. left_out: what of the files is not followed.
     """
 
     stocked: tuple[StockedPlanogram, ...] = ()
     positions: int = 0
     unknown: Counter[str] = field(default_factory=Counter)
     empty: tuple[str, ...] = ()
-    unknown_rows: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
 
     def describe(self) -> list[str]:
         """Return lines about what is there and what is left out."""
@@ -53,9 +52,9 @@ class PlanogramShop:
         if self.empty:
             names = join_few([f"{name!r}" for name in self.empty], 5)
             lines.append(f"{count_of(len(self.empty), 'planogram')} left out, without any SKU of the list: {names}")
-        if self.unknown_rows:
-            kinds = join_few([f"{count:,} {kind}" for kind, count in self.unknown_rows.items()], 8)
-            lines.append(f"rows of unknown kinds passed over: {kinds}")
+        if self.left_out:
+            kinds = join_few([count_of(count, kind, spec=",") for kind, count in self.left_out.items()], 8)
+            lines.append(f"not followed: {kinds}")
         return lines
 
 
@@ -67,11 +66,11 @@ def stock_planograms(files: Sequence[Path], catalog: Catalog) -> PlanogramShop:
     known = frozenset(catalog.keys)
     stocked: list[StockedPlanogram] = []
     unknown: Counter[str] = Counter()
-    rows: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
     empty, positions = [], 0
     for file in files:
         found = load_planograms(file, catalog)
-        rows.update(dict(found.unknown_rows))
+        left_out.update(found.left_out)
         size_of = sizes_of(found, catalog)
         for planogram in found.planograms:
             keys = [position.sku for _, position in planogram.positions()]
@@ -91,4 +90,4 @@ def stock_planograms(files: Sequence[Path], catalog: Catalog) -> PlanogramShop:
             found=join_few([repr(key) for key in unknown], 5) or "no positions",
             expected="keys or barcodes of the SKU list",
         )
-    return PlanogramShop(tuple(stocked), positions, unknown, tuple(empty), rows)
+    return PlanogramShop(tuple(stocked), positions, unknown, tuple(empty), left_out)

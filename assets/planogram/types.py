@@ -299,11 +299,21 @@ class PlanogramProduct:
 
 @dataclass(frozen=True)
 class PlanogramSet:
-    """Content of a planogram file. unknown_rows: how many rows of each unknown kind were passed over."""
+    """Content of a planogram file.
+
+    unknown_rows: how many rows of each unknown kind were passed over. ignored: what else of the file is not followed,
+    such as ("nested cap", 3).
+    """
 
     planograms: tuple[Planogram, ...]
     products: tuple[PlanogramProduct, ...] = ()
     unknown_rows: tuple[tuple[str, int], ...] = ()
+    ignored: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """What of the file is not followed, and how often."""
+        return {**{f"{kind!r} row": count for kind, count in self.unknown_rows}, **dict(self.ignored)}
 
 
 def _is_over(upper: PlanogramShelf, lower: PlanogramShelf) -> bool:

@@ -23,14 +23,14 @@ MAX_ROWS, MAX_KEPT = 200, 10_000
 class PlanogramFindings:
     """Result of a check. misfits: the first ones. kinds: how many there are of each kind.
 
-    unknown_rows: kinds of rows of the file that were passed over, and how many of each.
+    left_out: what of the file is not followed, and how often.
     """
 
     planograms: int
     positions: int
     misfits: tuple[Misfit, ...]
     kinds: dict[str, int]
-    unknown_rows: dict[str, int]
+    left_out: dict[str, int]
 
     @property
     def count(self) -> int:
@@ -49,7 +49,7 @@ def check_planograms(settings: PlanogramCheckSettings) -> PlanogramFindings:
         if len(kept) < MAX_KEPT:
             kept.append(misfit)
     positions = sum(1 for planogram in found.planograms for _ in planogram.positions())
-    return PlanogramFindings(len(found.planograms), positions, tuple(kept), dict(kinds), dict(found.unknown_rows))
+    return PlanogramFindings(len(found.planograms), positions, tuple(kept), dict(kinds), found.left_out)
 
 
 def print_findings(console: Console, settings: PlanogramCheckSettings, found: PlanogramFindings) -> None:
@@ -62,8 +62,8 @@ def print_findings(console: Console, settings: PlanogramCheckSettings, found: Pl
         console.print(table, markup=False)
     if found.count > MAX_ROWS:
         console.print(f"and {found.count - MAX_ROWS:,} more")
-    for kind, number in found.unknown_rows.items():
-        note = f"note: {count_of(number, 'row')} {kind!r} passed over"
+    for kind, number in found.left_out.items():
+        note = f"note: not followed: {count_of(number, kind, spec=',')}"
         console.print(printable(note), style="yellow", highlight=False, markup=False)
     verdict = count_of(found.count, "misfit", spec=",") if found.count else "good"
     kinds = f" ({', '.join(f'{number:,} {kind}' for kind, number in found.kinds.items())})" if found.count else ""

@@ -58,8 +58,7 @@ def convert_file(settings: PlanogramConvertSettings) -> WrittenPlanograms:
     found = load_planograms(settings.file, catalog)
     lost = writer.losses(found.planograms)
     written = _write(settings.out, _with_own_names(found.planograms), found.products, writer)
-    rows = {f"row of the unknown kind {kind}": count for kind, count in found.unknown_rows}
-    return replace(written, lost={**lost, **rows})
+    return replace(written, lost={**found.left_out, **lost})
 
 
 def print_written(console: Console, written: WrittenPlanograms) -> None:

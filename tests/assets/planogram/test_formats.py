@@ -32,6 +32,7 @@ from assets.planogram.types import (
     PlanogramShelf,
 )
 from support.errors import raises
+from support.planogram_files import TOML, escaped, psa_row, psa_text
 
 QUICK = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -44,60 +45,6 @@ PLACES = st.floats(-99.0, 99.0)
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
     return load_catalog(demo_list())
-
-
-def psa_row(tag: str, cells: dict[int, object], delimiter: str = ",") -> str:
-    """A row with the cells at their places; escapes as Space Planning writes them."""
-    texts = [str(cells.get(place, "")) for place in range(max(cells, default=-1) + 1)]
-    return delimiter.join([tag, *map(escaped, texts)])
-
-
-def escaped(text: str) -> str:
-    marks = {"\\": "\\\\", ",": "\\,", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    return "".join(marks.get(character, character) for character in text)
-
-
-def psa_text(scale: float = 1.0, *, measurement: int = 1, delimiter: str = ",", absolute: bool = True) -> str:
-    """Two planograms: a board with two products at the left, one with a pegboard. Lengths are centimetres / scale."""
-
-    def row(tag: str, cells: dict[int, object]) -> str:
-        return psa_row(tag, cells, delimiter)
-
-    def cm(value: float) -> str:
-        return f"{value / scale:.10g}"
-
-    base = 52 if absolute else 2
-    return "\r\n".join(
-        [
-            "PROSPACE SCHEMATIC FILE  ",
-            "; Version 2020.1.0",
-            "; Codepage=1252",
-            row("Project", {0: 'Shop, "one"', 11: measurement}),
-            row("Project2", {0: "x"}),
-            row("Product", {0: "0042", 1: "7", 2: "Soup\\Tomato", 4: cm(8), 5: cm(11), 6: cm(8), 231: "Halm"}),
-            row(
-                "Product",
-                {0: "43", 2: "Crème", 4: cm(6), 5: cm(20), 6: "-0", 45: cm(24), 46: cm(20), 47: cm(12)}
-                | {48: 4, 49: 1, 50: 2, 51: 8},
-            ),
-            row("ProductCalc", {0: "1"}),
-            row("Planogram", {0: "A", 2: cm(100), 3: cm(180), 4: cm(50), 9: cm(10), 15: cm(2.5)}),
-            row("Performance", {0: "0042"}),
-            row("Segment", {0: "bay", 2: "0", 3: cm(100), 5: cm(180), 7: cm(50), 11: 1, 12: 1}),
-            row("Fixture", {0: 0, 1: "Board", 3: "-0", 4: cm(100), 5: cm(50), 6: cm(2), 8: cm(45), 9: 5}),
-            row(
-                "Position",
-                {0: "0042", 1: "7", 3: cm(10), 4: cm(24), 5: cm(base), 6: cm(22), 8: cm(16)}
-                | {13: 3, 14: 2, 15: 2, 20: 1, 28: 3},
-            ),
-            row("Position", {0: "43", 3: cm(40), 5: cm(base), 12: 1, 13: 2}),
-            row("PositionCalc", {0: "1"}),
-            row("Planogram", {0: "B", 2: cm(100), 3: cm(180), 4: cm(50)}),
-            row("Fixture", {0: 7, 5: cm(10), 6: cm(160), 8: cm(1), 14: cm(2.5), 15: cm(2.5)}),
-            row("Position", {0: "43", 3: cm(2.5), 5: cm(30), 15: 4, 41: "P1"}),
-            "",
-        ]
-    )
 
 
 @pytest.mark.parametrize("delimiter", [",", "\t"])
@@ -128,6 +75,22 @@ def test_psa_in_every_spelling(
     pegs = second.shelves[0]
     assert (pegs.kind, pegs.width, pegs.holes is not None) == ("pegboard", pytest.approx(1.0), True)
     assert pegs.positions[0].peg == "P1" and pegs.positions[0].deep == 4
+
+
+@pytest.mark.parametrize(("page", "name"), [("1251", "Суп"), ("932", "スープ"), ("99", "Crème")])
+def test_psa_in_the_code_page_that_it_names(tmp_path: Path, page: str, name: str) -> None:
+    text = psa_text().replace("Codepage=1252", f"Codepage={page}").replace("Crème", name)
+    (tmp_path / "a.psa").write_bytes(text.encode("cp1252" if page == "99" else f"cp{page}"))
+    assert load_planograms(tmp_path / "a.psa").products[1].name == name
+
+
+def test_what_psa_says_beyond_blocks_is_counted(tmp_path: Path) -> None:
+    lines = psa_text().split("\r\n")
+    lines.append(psa_row("Position", {0: "43", 3: "20", 20: 1, 21: 1, 22: 1, 16: 2, 17: 1, 24: 0, 25: 1}))
+    (tmp_path / "a.psa").write_text("\n".join(lines))
+    found = load_planograms(tmp_path / "a.psa")
+    assert found.ignored == (("nested cap", 2), ("reversed cap", 1))
+    assert found.left_out["'Project2' row"] == 1
 
 
 def test_psa_lists_every_bad_cell_and_place(tmp_path: Path) -> None:
@@ -215,22 +178,6 @@ def test_toml_reads_as_what_was_written(tmp_path: Path, plans: list[Planogram], 
     whole = PlanogramSet(tuple(plans), tuple(products))
     (tmp_path / "a.toml").write_bytes(b"".join(write_planograms(whole.planograms, whole.products)))
     assert load_planograms(tmp_path / "a.toml") == whole
-
-
-TOML = """
-format = "synth-planogram-1"
-[[planogram]]
-name = "a"
-width = 1000
-height = 2000
-depth = 470
-[[planogram.shelf]]
-y = 160
-depth = 370
-[[planogram.shelf.position]]
-sku = "0042"
-wide = 3
-"""
 
 
 def test_toml_fills_in_what_follows_from_the_planogram(tmp_path: Path) -> None:

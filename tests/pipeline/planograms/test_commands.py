@@ -57,7 +57,7 @@ def test_a_conversion_says_what_is_lost_and_overwrites_nothing(tmp_path: Path, b
     text = (tmp_path / "a.toml").read_text().replace("[[planogram.shelf]]", "[[planogram.shelf]]\nslope_deg = 4", 1)
     (tmp_path / "b.toml").write_text(text)
     written = synth("convert", tmp_path / "b.toml", tmp_path / "c.csv")
-    assert "1 slope of a shelf" in written.output
+    assert "1 shelf slope" in written.output
     catalog = load_catalog(demo_list())
     places = [
         [(one.sku, one.wide, one.high, one.deep) for _, one in plan.positions()]
