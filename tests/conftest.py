@@ -20,7 +20,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # The longest files come first: one of them begun last would keep one process busy while the others have nothing to do.
 LONGEST = (
-    "detectors/models/test_overfit_rcnn.py",
     "detectors/models/test_overfit.py",
     "pipeline/jobs/engines/test_ray.py",
     "test_readme.py",

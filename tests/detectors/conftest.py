@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from support.by_heart import render_few
 from support.sets.shapes import write_shapes
 
 # Two processes of two threads each on two cores spin in each other's way: ten times slower than one thread each.
@@ -22,9 +21,3 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_shapes(folder / "real", 8, seed=2, groups=4)
     write_shapes(folder / "real", 6, seed=3, groups=2, split="test")
     return folder
-
-
-@pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A set of four rendered images, to be learned by heart."""
-    return render_few(tmp_path_factory.mktemp("few"))
