@@ -14,6 +14,8 @@ from render.scene import SceneSpec
 from support.scenes import StubLibrary, cube
 
 LIBRARY = StubLibrary({key: cube(0.08, key) for key in ("a", "b", "c")})
+# Recipes whose products lie as they fall or are put down, whatever orientation is their turn.
+AS_THEY_FALL = ("bin", "checkout")
 STANDING = "recipe: tabletop\nproducts: {manner: {stand: 1, lie: 0, lean: 0}}\n"
 
 
@@ -30,7 +32,8 @@ def test_a_scene_shows_its_products_and_nothing_else(name: str) -> None:
         assert set(shown) == {"a", "c"}
         assert shown[:2] == ["c", "a"] or scene.marks  # shelves are sorted by brand and size
     assert draw(load_recipe(name), chosen).to_json() == draw(load_recipe(name), chosen).to_json()
-    assert draw(load_recipe(name), SceneProducts(("c", "a"))).to_json() != draw(load_recipe(name), chosen).to_json()
+    free = draw(load_recipe(name), SceneProducts(("c", "a"))).to_json()
+    assert (free == draw(load_recipe(name), chosen).to_json()) == (name in AS_THEY_FALL)
 
 
 def azimuth_seen(scene: SceneSpec) -> float:
