@@ -1,6 +1,6 @@
 """Seconds of the first view of a scene and of its further views, with every step of them.
 
-    python benchmarks/second_view.py --scenes 6
+    python benchmarks/shops/second_view.py --scenes 6
 
 Every scene shows products that the process has not seen, as in a large catalogue; their meshes are in the cache folder.
 Seconds are of the processor, so that other work on the machine counts for little.
