@@ -1,7 +1,7 @@
 """A detector trained on shelves against one trained on table tops, judged on shop photographs of other products.
 
-    python benchmarks/shops/shelf_or_table.py --data ../shared/data --out runs/shelf_or_table                # CPU, an hour
-    python benchmarks/shops/shelf_or_table.py --data ../shared/data --out runs/shelf_or_table --scale real   # a GPU
+    python benchmarks/shops/shelf_or_table.py --data ../shared/data --out runs/shelves               # CPU, an hour
+    python benchmarks/shops/shelf_or_table.py --data ../shared/data --out runs/shelves --scale real  # a GPU
 
 All rows have the same catalogue of invented products, number of images, network, start and steps, one class for all
 products, and no photograph to learn from; the weights of the last step are judged. DATA is the folder with
