@@ -32,7 +32,7 @@ from assets.planogram.types import (
     PlanogramShelf,
 )
 from support.errors import raises
-from support.planogram_files import TOML, escaped, psa_row, psa_text
+from support.sets.planograms import TOML, escaped, psa_row, psa_text
 
 QUICK = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

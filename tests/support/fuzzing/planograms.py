@@ -22,8 +22,8 @@ from render.choice import SceneProducts
 from render.recipes import load_recipe
 from render.sample import sample_scene
 from support.fuzzing.files import Files, Sandbox, broken, changed_words, nothing_written
-from support.planogram_files import CSV, TOML, psa_text
 from support.scenes import StubLibrary, can, cube
+from support.sets.planograms import CSV, TOML, psa_text
 
 GOOD = {"a.psa": psa_text(), "a.toml": TOML, "a.csv": CSV}
 
