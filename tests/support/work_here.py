@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -16,6 +16,10 @@ import pytest
 from pipeline.run import scene
 from pipeline.workers import pool
 from pipeline.workers.process import HeldLock, SceneFunctions, WorkerSettings, _report_on
+
+# Both bring an LLVM: triton (of torchvision) crashes where Mesa's software renderer was started before it.
+with suppress(ImportError):
+    import torchvision  # noqa: F401
 
 
 class ProcessHere:
