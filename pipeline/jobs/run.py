@@ -284,12 +284,12 @@ class _Driver:
         again.
         """
         now = sku_digests(self.catalog, self.settings.render.cache)
-        rows = np.flatnonzero((now != self.digests).any(axis=1))
+        listed = plan.lists(self.catalog.keys)
+        rows = np.flatnonzero(listed & (now != self.digests).any(axis=1))
         if not len(rows):
             return
         digests = self.digests.copy()
         digests[rows] = 0
-        listed = np.isin([plan.ids.of(key) for key in self.catalog.keys], plan.current.ids)
         write_version(self.location, replace(plan.current, digests=digests[listed]), plan.ids)
         raise SynthError(
             "files of products changed while the job ran: its scenes show a mix of old and new ones",

@@ -83,7 +83,7 @@ def _prepare(
     plan, catalog = read_plan(location), load_catalog(lists)
     if any(version.catalog_hash != catalog.hash for version in plan.versions):
         raise SynthError("the SKU list is not the one that all scenes were rendered with", code="list-changed")
-    if (sku_digests(catalog, asked.mesh_cache) != plan.current.digests).any():
+    if (sku_digests(catalog, asked.mesh_cache)[plan.lists(catalog.keys)] != plan.current.digests).any():
         raise SynthError("files of its products have changed", code="product-files-changed")
     work = job_context(plan, settings, identity)
     work = replace(work, settings=replace(work.settings, out=folder / "spool")).with_spool_files()

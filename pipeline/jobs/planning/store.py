@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -117,6 +117,10 @@ class Plan:
     def scenes(self) -> int:
         """The number of all scenes assigned so far, which is the index of the next one."""
         return sum(len(generation.assignment) for generation in self.generations)
+
+    def lists(self, keys: Sequence[str]) -> NDArray[np.bool_]:
+        """Return (N,) bool: which SKUs of a catalogue the current version lists: with planograms, those in them."""
+        return np.isin([self.ids.of(key) for key in keys], self.current.ids)
 
     @cached_property
     def times_assigned(self) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ from dataset.storage.path import StoragePath
 from pipeline.jobs.estimate.run import estimate_job
 from pipeline.jobs.pilot import Pilot
 from pipeline.jobs.planning.digests import sku_digests
+from pipeline.jobs.planning.store import read_plan
 from pipeline.run.settings import BackdropFolders
 from support.errors import raises
 from support.job_stubs import files_of, job_at, run, seen_well, skus, write_list
@@ -82,6 +83,8 @@ def test_a_job_of_planograms_covers_what_stands_in_them(tmp_path: Path) -> None:
     assert summary.outcome["skus"] == 9 and summary.outcome["seen_least"] >= 4 and not summary.outcome["short"]
     for sample in samples_of(settings.location).values():
         assert shown_in(sample) in (set(OLD[:5]), set(OLD[5:9]))
+    done = read_plan(settings.location)
+    assert done.lists(OLD).tolist() == [number < 9 for number in range(len(OLD))] and len(done.current.digests) == 9
     again = run(settings)
     assert not again.change and not again.made
     with raises("planogram-recipe"):
