@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -30,7 +30,7 @@ def csv_batches(path: Path, problems: Findings) -> Iterator[RowBatch]:
     check_text(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            delimiter = _detect_delimiter(file.readline(LIST_LINE.maximum), path)
+            delimiter = detect_delimiter(file.readline(LIST_LINE.maximum), path, is_read)
             file.seek(0)
             reader = csv.reader(_read_lines(file, path), delimiter=delimiter, strict=True)
             header = next(reader, [])
@@ -81,13 +81,13 @@ def _not_utf8(path: Path, found: str | None) -> SynthError:
     return SynthError(what, code="list-not-utf8", where=str(path), found=found, expected="UTF-8", hint=SAVE_AS)
 
 
-def _detect_delimiter(header: str, path: Path) -> str:
-    """Detect the delimiter from the header: with a decimal comma, spreadsheets write ';' into .csv, others tabs."""
+def detect_delimiter(header: str, path: Path, is_known: Callable[[str], bool]) -> str:
+    """Detect the delimiter by known columns: with a decimal comma, spreadsheets write ';' into .csv, others tabs."""
     usual = "\t" if path.suffix.lower() == ".tsv" else ","
 
     def score(delimiter: str) -> tuple[int, bool]:
         cells = {cell.strip().strip('"') for cell in header.split(delimiter)}
-        return len(list(filter(is_read, cells))), delimiter == usual
+        return len(list(filter(is_known, cells))), delimiter == usual
 
     return max((",", ";", "\t"), key=score)
 

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from assets.catalog.csv_rows import bare_cell, formula_safe
+from assets.catalog.csv_rows import bare_cell, detect_delimiter, formula_safe
 from assets.catalog.problems import Findings, Problem
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
@@ -143,8 +143,7 @@ def _whole(cells: Cells, name: str, row: int, problems: Findings) -> int:
 def _read_rows(path: Path, problems: Findings) -> Iterator[tuple[int, Cells]]:
     """Iterate over the numbers and cells of the rows, as in a spreadsheet: the header is row 1."""
     text = _text_of(path)
-    first = text[: text.find("\n") % (len(text) + 1)]
-    delimiter = max(",;\t", key=lambda one: len(set(COLUMNS) & {cell.strip().lower() for cell in first.split(one)}))
+    delimiter = detect_delimiter(text.partition("\n")[0], path, lambda name: name.strip().lower() in COLUMNS)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     try:
         header = [cell.strip().lower() for cell in next(reader, [])]
@@ -152,9 +151,11 @@ def _read_rows(path: Path, problems: Findings) -> Iterator[tuple[int, Cells]]:
             return
         for row, cells in enumerate(reader, start=2):
             PLANOGRAM_ROWS.check(row, str(path))
+            if not any(map(str.strip, cells)):
+                continue  # spreadsheet programs leave empty rows
             if len(cells) == len(header):
                 yield row, {name: bare_cell(cell.strip()) for name, cell in zip(header, cells, strict=True)}
-            elif any(map(str.strip, cells)):
+            else:
                 problems.add([Problem(row, "", f"{len(cells)} cells", f"{len(header)}, as in the header")])
     except csv.Error as error:
         raise unreadable_planogram(path, str(error), "CSV; look for a quote that is opened and not closed") from error

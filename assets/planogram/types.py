@@ -36,6 +36,9 @@ DoorHinge = Literal["", "left", "right"]
 SHELF_KINDS: tuple[ShelfKind, ...] = get_args(ShelfKind)
 MERCH_STYLES: tuple[MerchStyle, ...] = get_args(MerchStyle)
 # Products hang in front of these instead of standing on them.
+# Kinds on which nothing stands: those that are seen, and those that are not.
+BARE: tuple[ShelfKind, ...] = ("obstruction", "sign")
+UNSEEN: tuple[ShelfKind, ...] = ("subplanogram",)
 HANGING: tuple[ShelfKind, ...] = ("rod", "lateral_rod", "bar", "pegboard", "multi_row_pegboard", "curved_rod")
 # How pydantic reads these types from a file: no further keys, no strings for numbers.
 _FILE_CONFIG = {"extra": "forbid", "strict": True}

@@ -131,6 +131,8 @@ def _unpack_split(
 
 def _merge_marks(location: StoragePath, shards: Sequence[ShardEntry], target: _Target, split: str, head: Head) -> None:
     """Write the COCO file of labels of shops, if images of the split have any."""
+    if not (target.folder / SHOP).is_dir():
+        return  # without reading the labels of all shards again
     images = _with_marks(location, shards, target.folder)
     if (first := next(images, None)) is not None:
         path = Layout(target.folder).shop(split)

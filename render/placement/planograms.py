@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from assets.mesh.rest import Rest
 from assets.planogram.orientation import orientation_rotation
-from assets.planogram.types import MAX_FACINGS, PlanogramShelf, Size
+from assets.planogram.types import HANGING, MAX_FACINGS, PlanogramShelf, Size
 from assets.planogram.units import PlacedBlock, PlanogramUnit, SizeOf, block_units, body_size, placed_blocks
 from render.layout import Support
 from render.placement.facings import FacingBlock, FacingParams, StockedBlock, StockedItem, sample_taken
@@ -69,9 +69,10 @@ def _stock(
     units = list(block_units(shelf, place, size))
     columns, layers, rows = (1 + max(counts) for counts in zip(*map(_place_in_block, _body(units)), strict=True))
     rotation = orientation_rotation(place.position.orientation)
-    facing = FacingBlock(shape, columns, rows, layers=layers, rotation=rotation)
-    facing = replace(facing, stocked=not (params.sold_out and rng.random() < params.sold_out))
-    room = max(shelf.depth - place.z - place.size[2], 0.0)
+    stocked = not (params.sold_out and rng.random() < params.sold_out)
+    facing = FacingBlock(shape, columns, rows, layers=layers, rotation=rotation, stocked=stocked)
+    back = 0.0 if shelf.kind in HANGING else shelf.depth  # what hangs ends at the panel
+    room = max(back - place.z - place.size[2], 0.0)
     setback = min(float(rng.uniform(*params.setback)), room)
     units = _left_over(units, facing, params, rng)
     items = []
@@ -83,8 +84,8 @@ def _stock(
     left, step = place.x - shelf.width / 2, width / columns
     edges = tuple((left + step * column, left + step * (column + 1)) for column in range(columns))
     capped = any(unit.cap for unit in units)
-    stocked = StockedBlock(tuple(items), edges, place.y + height, place.z + setback, place.y, capped)
-    return PlanogramBlock(place, facing, stocked)
+    block = StockedBlock(tuple(items), edges, place.y + height, place.z + setback, place.y, capped)
+    return PlanogramBlock(place, facing, block)
 
 
 def _body(units: Sequence[PlanogramUnit]) -> Iterator[PlanogramUnit]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from assets.library import Library
 from assets.mesh.rest import Rest
 from assets.planogram.stocked import StockedPlanogram
-from assets.planogram.types import HANGING, Planogram, PlanogramShelf, Size
+from assets.planogram.types import BARE, HANGING, UNSEEN, Planogram, PlanogramShelf, Size
 from assets.planogram.units import bay_from_shelf
 from assets.props.look import FixtureValue
 from render.layout import SceneLayout, SceneRequest, Support
@@ -25,7 +25,6 @@ from render.scene import AreaLight, Placement
 from render.streams import StreamPurpose
 
 # Parts that carry nothing; those of the second tuple are not drawn at all.
-BARE, UNSEEN = ("obstruction", "sign"), ("subplanogram",)
 # Widths of bays that planograms do not divide themselves.
 MAX_BAY_M, MIN_BAY_M = 1.35, 0.2
 # Wires fit into boards of this thickness, metres.

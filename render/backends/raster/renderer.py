@@ -238,7 +238,7 @@ class RasterBackend:
         )
         if content == self._shadowed:
             return
-        self._shadowed = content
+        self._shadowed = None  # until all of them are drawn
         program = self._programs["shadow"]
         program.use()
         # Objects between the light and its near plane must cast shadows, too.
@@ -260,6 +260,7 @@ class RasterBackend:
                     render_faces(chunk.start, chunk.stop)
         GL.glDisable(GL.GL_DEPTH_CLAMP)
         GL.glBindVertexArray(0)
+        self._shadowed = content
 
     def _start_screen_pass(self, name: str, target: str) -> Program:
         self._targets[target].bind()

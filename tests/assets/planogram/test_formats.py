@@ -215,6 +215,9 @@ def test_csv_builds_a_bay_around_its_products(tmp_path: Path, catalog: Catalog) 
     rows = ["Shelf;SKU;position;facings;stack;rows_deep;orientation", "1;demo-0001;2;3;1;5;", "1;demo-0002;1;1;;;side"]
     (tmp_path / "a.csv").write_text("\n".join([*rows, "", "2;demo-0004;1;2;2;3;"]), encoding="utf-8-sig")
     (plan,) = load_planograms(tmp_path / "a.csv", catalog).planograms
+    quoted = "\n".join('"' + line.replace(";", '";"') + '"' for line in [*rows, ";;;;;;", "2;demo-0004;1;2;2;3;"])
+    (tmp_path / "b.csv").write_text(quoted)
+    assert load_planograms(tmp_path / "b.csv", catalog).planograms[0].shelves == plan.shelves
     low, high = plan.shelves
     assert [one.sku for one in low.positions] == ["demo-0002", "demo-0001"]
     assert low.positions[0].orientation == "side" and low.positions[1].row == 2
