@@ -205,3 +205,10 @@ def test_bays_are_those_of_the_planogram_or_of_usual_width() -> None:
         (x, pytest.approx(4 / 3)) for x in (pytest.approx(-4 / 3), pytest.approx(0), pytest.approx(4 / 3))
     ]
     assert bay_spans(Planogram("a", 0.1, 2.0, 0.5)) == [(0.0, pytest.approx(0.1))]
+
+
+def test_blocks_are_set_back_but_what_hangs_stays_in_front_of_its_panel() -> None:
+    plain, back = draw("recipe: shelf\n"), draw("recipe: shelf\ndisturbance: {setback_m: [0.03, 0.03]}\n")
+    assert boxes(back, "Soups/pegs/1") == pytest.approx(boxes(plain, "Soups/pegs/1"))
+    moved = boxes(back, "Soups/low/1") - boxes(plain, "Soups/low/1")
+    assert np.linalg.norm(moved, axis=2) == pytest.approx(np.full(moved.shape[:2], 0.03))
