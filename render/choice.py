@@ -97,6 +97,12 @@ def sample_copies(
     return [int(i) for i in rng.integers(different, size=number)]
 
 
+def with_copies(skus: Sequence[str], copies: Sequence[int], *, rng: np.random.Generator) -> list[str]:
+    """Return the SKUs and those with the indices `copies` once more, in random order."""
+    shown = [*skus, *(skus[i] for i in copies)]
+    return [shown[i] for i in rng.permutation(len(shown))]
+
+
 def _taken(count: tuple[int, int], seed: int, index: int) -> tuple[int, int]:
     """Return how many products the scenes before `index` take, and how many it takes (5 ms per million scenes)."""
     rng = np.random.default_rng([seed, int(StreamPurpose.COUNT)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,11 @@ class Rest:
         object.__setattr__(self, "weights", frozen_array(self.weights, np.float64, (len(self.rotations),), "weights"))
         if not len(self.rotations):
             raise ValueError("rest: expected at least the upright pose")
+
+    @cached_property
+    def middle(self) -> NDArray[np.float64]:
+        """Middle (3,) of the bounding box, metres."""
+        return (self.hull_vertices.min(axis=0) + self.hull_vertices.max(axis=0)) / 2
 
 
 def rest_from_mesh(mesh: Mesh) -> Rest:

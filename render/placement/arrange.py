@@ -263,11 +263,10 @@ def _lean(
 
 def balance_tilt(shape: Rest, turn: NDArray, towards: NDArray, highest: float = MAX_TILT) -> float | None:
     """Return the tilt past which an upright item topples in the direction `towards`; None above `highest` (squat)."""
-    middle = (shape.hull_vertices.min(axis=0) + shape.hull_vertices.max(axis=0)) / 2
     for tilt in np.arange(np.radians(2), highest, np.radians(1)):
         rotation = tilt_rotation(towards, tilt) @ turn
         foot = shape.hull_vertices[np.argmin(shape.hull_vertices @ rotation[2])]
-        if ((middle - foot) @ rotation[:2].T) @ towards > 0:
+        if ((shape.middle - foot) @ rotation[:2].T) @ towards > 0:
             return float(tilt)
     return None
 

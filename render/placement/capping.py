@@ -31,8 +31,10 @@ def cap_block(
     turn: standard deviation of each item's turn, radians. Items never intersect and never leave the support.
     """
     pose = _lying_pose(block, rng)
-    tops = _tops(block, stocked, support) if pose is not None else np.empty((0, 5))
-    if pose is None or not len(tops):
+    if pose is None:
+        return stocked
+    tops = _tops(block, stocked, support)
+    if not len(tops):
         return stocked
     rise = float(np.ptp(block.shape.hull_vertices @ pose[2, :3]))
     room = support.height - float(tops[:, 4].max())

@@ -95,7 +95,7 @@ class StockedBlock:
         """World_from_object (4, 4) of all items."""
         return tuple(item.world_from_object for item in self.items)
 
-    @property
+    @cached_property
     def empty_columns(self) -> tuple[int, ...]:
         """Columns that are sold out."""
         stocked = {item.column for item in self.items}

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 
 from assets.mesh.rest import Rest
 from render.geometry import transform
-from render.placement.physics import RigidBody, middle_of, simulate
+from render.placement.physics import RigidBody, simulate
 
 BATCH = 24
 # Most that the fall of a batch, the whole heap and what still rolls then may take, seconds of the simulation.
@@ -68,7 +68,7 @@ def settle(shapes: tuple[Rest, ...], width: float, depth: float, *, seed: int) -
 
 
 def _heap(bodies: tuple[RigidBody, ...], depth: float, moving: NDArray[np.bool_]) -> Heap:
-    top = max(float(transform(body.pose, middle_of(body.shape)[None])[0, 2]) for body in bodies)
+    top = max(float(transform(body.pose, body.shape.middle[None])[0, 2]) for body in bodies)
     return Heap(tuple(body.pose for body in bodies), top, depth, int(moving.sum()))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -47,18 +47,22 @@ def lean_items(
     for index, (number, place) in enumerate(places):
         if not _is_free(result[number], place) or rng.random() >= chance:
             continue
-        near = [
-            (shapes[other], pose)
-            for other, pose in enumerate(poses)
-            if other != index and np.abs(pose[:2, 3] - poses[index][:2, 3]).max() < 2 * REACH
-        ]
-        leaning = _lean(shapes[index], poses[index], support, near, gaps, rng)
+        leaning = _lean(shapes[index], poses[index], support, _near(index, shapes, poses), gaps, rng)
         if leaning is not None:
             poses[index] = leaning
             items = list(result[number].items)
             items[place] = replace(items[place], world_from_object=support.world_from_support @ leaning)
             result[number] = replace(result[number], items=tuple(items), capped=True)
     return tuple(result)
+
+
+def _near(
+    index: int, shapes: Sequence[Rest], poses: Sequence[NDArray[np.float64]]
+) -> Iterator[tuple[Rest, NDArray[np.float64]]]:
+    """Iterate over the items around one, which those that are too squat to lean never need."""
+    for other, pose in enumerate(poses):
+        if other != index and np.abs(pose[:2, 3] - poses[index][:2, 3]).max() < 2 * REACH:
+            yield shapes[other], pose
 
 
 def _is_free(stocked: StockedBlock, place: int) -> bool:
@@ -73,7 +77,7 @@ def _lean(
     shape: Rest,
     pose: NDArray[np.float64],
     support: Support,
-    near: Sequence[tuple[Rest, NDArray[np.float64]]],
+    near: Iterable[tuple[Rest, NDArray[np.float64]]],
     gaps: Sequence[tuple[float, float]],
     rng: np.random.Generator,
 ) -> NDArray[np.float64] | None:

@@ -156,7 +156,7 @@ def _add_shape(mujoco: Any, spec: Any, body: Any, shape: Rest, state: NDArray, m
     """Add an item's shape to a body; equal shapes share a mesh, and flat ones are boxes."""
     size = np.ptp(shape.hull_vertices, axis=0)
     if size.min() < THINNEST:
-        middle = Rotation.from_quat(state[3:], scalar_first=True).apply(middle_of(shape)) + state[:3]
+        middle = Rotation.from_quat(state[3:], scalar_first=True).apply(shape.middle) + state[:3]
         half = np.maximum(size, THINNEST) / 2
         body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=half, pos=middle, quat=state[3:])
         return
@@ -198,8 +198,3 @@ def _pose(state: NDArray[np.float64]) -> NDArray[np.float64]:
     pose[:3, :3] = Rotation.from_quat(state[3:], scalar_first=True).as_matrix()
     pose[:3, 3] = state[:3]
     return pose
-
-
-def middle_of(shape: Rest) -> NDArray[np.float64]:
-    """Return the middle (3,) of an item's bounding box, in its own frame, metres."""
-    return (shape.hull_vertices.min(axis=0) + shape.hull_vertices.max(axis=0)) / 2

@@ -10,11 +10,21 @@ from pydantic import Field
 
 from assets.mesh.rest import Rest
 from assets.props.look import Shape
-from render.choice import assigned_count, sample_copies
+from render.choice import assigned_count, sample_copies, with_copies
 from render.framing import Framing, direction_of
 from render.layout import PlacedProduct, SceneLayout, SceneRequest
 from render.placement.heap import Heap, settle
-from render.recipes.parts import CountSpan, Finishes, SceneRecipe, Section, ShareSpan, Span, Table, within
+from render.recipes.parts import (
+    CountSpan,
+    Finishes,
+    SceneRecipe,
+    Section,
+    ShareSpan,
+    Span,
+    Table,
+    shop_finishes,
+    within,
+)
 from render.recipes.sampling import prop_placement, sample_surface
 from render.recipes.shop import stand_fixture
 from render.scene import Finish, Placement
@@ -59,10 +69,7 @@ class BinRecipe(SceneRecipe):
     tote: ToteRanges = Field(default_factory=ToteRanges, description="the tote")
     table: Table = Field(default_factory=Table, description="what the tote stands on")
     camera: BinCamera = Field(default_factory=BinCamera, description="pose and lens of the camera")
-    finish: Finishes = Field(
-        default_factory=lambda: Finishes(material=0.15, dented=0.02, sticker=0.02),
-        description="surface of the products",
-    )
+    finish: Finishes = Field(default_factory=shop_finishes, description="surface of the products")
 
     def product_count(self) -> tuple[int, int]:
         return assigned_count(self.products.count, self.products.repeat)
@@ -77,8 +84,7 @@ def lay_out(recipe: BinRecipe, request: SceneRequest) -> SceneLayout:
     copies = sample_copies(
         len(request.skus), ranges.count, ranges.repeat, rng=request.streams.scene(StreamPurpose.REPEATS)
     )
-    shown = [*request.skus, *(request.skus[i] for i in copies)]
-    order = [shown[i] for i in rng.permutation(len(shown))]
+    order = with_copies(request.skus, copies, rng=rng)
     shapes = [request.library.rest(sku) for sku in order]
     size, heap = _drop(shapes, _footprint(shapes, float(rng.uniform(*ranges.fill_m))), rng)
     products = tuple(PlacedProduct(sku, pose) for sku, pose in zip(order, heap.poses, strict=True))

@@ -18,7 +18,7 @@ from render.placement.arrange import resting_pose
 from render.placement.facings import FacingBlock, StockedBlock, StockedItem
 from render.placement.shelving import ShelfProduct
 from render.recipes.cameras import CAMERAS
-from render.recipes.parts import Backgrounds, Finishes, Lights, Optics, SceneRecipe
+from render.recipes.parts import Backgrounds, Finishes, Lights, Optics, SceneRecipe, shop_finishes
 from render.recipes.shop import (
     FRONT,
     AisleCamera,
@@ -54,10 +54,7 @@ class ShelvesRecipe(SceneRecipe):
         default_factory=lambda: Lights(area_count=(1, 3), area_size_m=(0.3, 1.6), area_distance_m=(1.6, 3.0)),
         description="where light comes from",
     )
-    finish: Finishes = Field(
-        default_factory=lambda: Finishes(material=0.15, dented=0.02, sticker=0.02),
-        description="surface of the products",
-    )
+    finish: Finishes = Field(default_factory=shop_finishes, description="surface of the products")
     background: Backgrounds = Field(
         default_factory=lambda: Backgrounds(environment=3.0, photo=1.0, texture=0.0), description="over the shelf"
     )
@@ -99,25 +96,17 @@ class Board:
         return self.bay.surfaces[self.number]
 
 
-@dataclass(frozen=True)
-class Exchanges:
-    """Shares of front items that are another product of the scene, and that show a side or their back."""
-
-    misplaced: float
-    turned: float
-
-
 def lay_out_boards(
     recipe: ShelvesRecipe,
     request: SceneRequest,
     boards: Sequence[Board],
     fittings: Fittings,
-    exchanged: Exchanges,
+    exchanged: ShelfProducts | Disturbance,
     rng: np.random.Generator,
 ) -> SceneLayout:
     """Return the layout of filled boards: hang tags, mark gaps and lines, choose camera and occluders.
 
-    rng: exchanges products.
+    exchanged: has the ranges of misplaced and turned products. rng: exchanges them.
     """
     products, positions = _products(boards, exchanged, rng)
     tags, marks = _hang_tags(recipe, request, boards)
@@ -146,25 +135,26 @@ def lay_out_boards(
 
 
 def _products(
-    boards: Sequence[Board], exchanged: Exchanges, rng: np.random.Generator
+    boards: Sequence[Board], exchanged: ShelfProducts | Disturbance, rng: np.random.Generator
 ) -> tuple[tuple[PlacedProduct, ...], tuple[str, ...]]:
     """Return all products with their positions; a few are turned, or another product's in the wrong place."""
+    misplaced, turned = (float(rng.uniform(*shares)) for shares in (exchanged.misplaced, exchanged.turned))
     every = [product for board in boards for product in board.products if product.block.stocked]
     placed, positions = [], []
     for board in boards:
-        for number, (product, block) in enumerate(zip(board.products, board.blocks, strict=True)):
+        for product, block, position in zip(board.products, board.blocks, board.positions, strict=True):
             for item in block.items:
                 other, chance = every[int(rng.integers(len(every)))], rng.random(2)
                 pose = item.world_from_object
                 sku = product.sku
                 alone = product.block.layers == 1 and not block.capped
-                if item.row == 0 and alone and chance[0] < exchanged.misplaced and _fits(other.block, product.block):
+                if item.row == 0 and alone and chance[0] < misplaced and _fits(other.block, product.block):
                     sku, pose = other.sku, _exchanged(board, block, item, other.block)
-                elif item.row == 0 and alone and chance[1] < exchanged.turned:
+                elif item.row == 0 and alone and chance[1] < turned:
                     quarter = replace(product.block, turn=product.block.turn + float(rng.integers(1, 4)) * np.pi / 2)
                     pose = _exchanged(board, block, item, quarter) if _fits(quarter, product.block) else pose
                 placed.append(PlacedProduct(sku, pose))
-                positions.append(board.positions[number] if sku == product.sku else "")
+                positions.append(position if sku == product.sku else "")
     return tuple(placed), tuple(positions)
 
 
@@ -194,7 +184,7 @@ def _hang_tags(
     tags: list[TagMark] = []
     for board in boards:
         reached = -board.support.width / 2
-        for number, (product, block) in enumerate(zip(board.products, board.blocks, strict=True)):
+        for product, block, position in zip(board.products, board.blocks, board.positions, strict=True):
             hung = rng.random() < tagged
             if not block.columns or not hung or board.surface.fixture_from_rail is None:
                 continue
@@ -203,7 +193,7 @@ def _hang_tags(
                 continue
             reached = left + style.width
             placement, text = _tag(board, product.sku, left + style.width / 2, style, request.library, rng)
-            tags.append(TagMark(len(placements), board.positions[number], text))
+            tags.append(TagMark(len(placements), position, text))
             placements.append(placement)
     return tuple(placements), ShopMarks(tuple(tags))
 
@@ -219,7 +209,7 @@ def _gaps(boards: Sequence[Board]) -> tuple[GapMark, ...]:
     """Return the holes: runs of empty columns of each block."""
     found = []
     for board in boards:
-        for number, (product, block) in enumerate(zip(board.products, board.blocks, strict=True)):
+        for product, block, position in zip(board.products, board.blocks, board.positions, strict=True):
             empty = block.empty_columns
             for first in (column for column in empty if column - 1 not in empty):
                 last = first
@@ -229,7 +219,7 @@ def _gaps(boards: Sequence[Board]) -> tuple[GapMark, ...]:
                 corners = opening(
                     board.support.world_from_support, left, right, board.support.depth, block.height, block.bottom
                 )
-                found.append(GapMark(board.positions[number], product.sku, corners))
+                found.append(GapMark(position, product.sku, corners))
     return tuple(found)
 
 

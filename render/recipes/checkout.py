@@ -13,12 +13,13 @@ from pydantic import Field
 
 from assets.library import Library
 from assets.mesh.rest import Rest
+from render.choice import with_copies
 from render.framing import Framing, direction_of
 from render.geometry import transform
 from render.layout import PlacedProduct, SceneLayout, SceneRequest
 from render.placement.arrange import ArrangementParams, Item, RestingPose, arrange
 from render.recipes.cameras import CAMERAS
-from render.recipes.parts import Finishes, Optics, SceneRecipe, Section, Share, Span, within
+from render.recipes.parts import Finishes, Optics, SceneRecipe, Section, Share, Span, shop_finishes, within
 from render.recipes.shop import stand_fixture
 from render.scene import Placement
 from render.streams import StreamPurpose
@@ -34,6 +35,12 @@ LEVELS: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
 PLATE, BELT_DEPTHS, BELT_LENGTH = (0.4, 0.35), (0.4, 0.45, 0.5, 0.55), 1.2
 
 
+def _span(level: LevelName, which: int) -> tuple[int, int]:
+    """Return the lowest and highest number of products, different (0) or all (1), of a level or of all levels."""
+    spans = [sizes[which] for name, sizes in LEVELS.items() if level in ("any", name)]
+    return spans[0][0], spans[-1][1]
+
+
 class CheckoutProducts(Section):
     """What lies on the tray."""
 
@@ -47,12 +54,12 @@ class CheckoutProducts(Section):
     @property
     def kinds(self) -> tuple[int, int]:
         """Lowest and highest number of different products."""
-        return (LEVELS["easy"][0][0], LEVELS["hard"][0][1]) if self.level == "any" else LEVELS[self.level][0]
+        return _span(self.level, 0)
 
     @property
     def count(self) -> tuple[int, int]:
         """Lowest and highest number of products with their copies."""
-        return (LEVELS["easy"][1][0], LEVELS["hard"][1][1]) if self.level == "any" else LEVELS[self.level][1]
+        return _span(self.level, 1)
 
 
 class OverheadCamera(Section):
@@ -73,10 +80,7 @@ class CheckoutRecipe(SceneRecipe):
     products: CheckoutProducts = Field(default_factory=CheckoutProducts, description="what lies on the tray")
     tray: Share = Field(0.6, description="chance of the tray of a self-checkout; else a belt")
     camera: OverheadCamera = Field(default_factory=OverheadCamera, description="pose and lens of the camera")
-    finish: Finishes = Field(
-        default_factory=lambda: Finishes(material=0.15, dented=0.02, sticker=0.02),
-        description="surface of the products",
-    )
+    finish: Finishes = Field(default_factory=shop_finishes, description="surface of the products")
     optics: Optics = Field(
         default_factory=lambda: Optics(**CAMERAS["self_checkout"].optics),
         description="lens, shutter and colour filters",
@@ -115,8 +119,7 @@ def _copies(recipe: CheckoutRecipe, request: SceneRequest) -> list[int]:
 def _arrange(recipe: CheckoutRecipe, request: SceneRequest) -> list[PlacedProduct]:
     """Set the products down on an unbounded plane, in random order; the fixture is made to fit."""
     rng, ranges = request.streams.scene(StreamPurpose.LAYOUT), recipe.products
-    shown = [*request.skus, *(request.skus[i] for i in _copies(recipe, request))]
-    order = [shown[i] for i in rng.permutation(len(shown))]
+    order = with_copies(request.skus, _copies(recipe, request), rng=rng)
     items = [Item(request.library.rest(sku), _resting(request.library.rest(sku), ranges.lie, rng)) for sku in order]
     params = ArrangementParams(ranges.touch, 0.0, float(rng.uniform(*ranges.density)), (0.0, 0.0), 0.0, compact=4)
     poses = arrange(items, params, rng=rng)

@@ -175,6 +175,11 @@ class Finishes(Section):
     sticker: Share = Field(0.0, description="chance that a copy carries a discount sticker")
 
 
+def shop_finishes() -> Finishes:
+    """Return the finishes of products in shops, where packs of unknown material, dents and stickers are usual."""
+    return Finishes(material=0.15, dented=0.02, sticker=0.02)
+
+
 class Backgrounds(Section):
     """Weights and ranges of the background; kinds without material (no photographs given) are left out."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -19,7 +19,7 @@ from assets.props.look import FixtureValue
 from render.layout import SceneLayout, SceneRequest, Support
 from render.placement.planograms import PlanogramBlock, PlanogramParams, stock_shelf
 from render.placement.shelving import ShelfProduct
-from render.recipes.boards import Board, Exchanges, Fittings, ShelvesRecipe, lay_out_boards
+from render.recipes.boards import Board, Fittings, ShelvesRecipe, lay_out_boards
 from render.recipes.shop import Bay, Disturbance, stand_fixture
 from render.scene import AreaLight, Placement
 from render.streams import StreamPurpose
@@ -69,9 +69,7 @@ def lay_out_planogram(
             boards.append(_fill_shelf(stocked, shelf, pose, stood, request, params, rng))
     around = (*(bay.placement for bay in bare), *stood.around)
     fittings = Fittings(tuple(board.bay for board in boards), around, stood.lights)
-    spans = recipe.disturbance.misplaced, recipe.disturbance.turned
-    misplaced, turned = (float(rng.uniform(*span)) for span in spans)
-    return lay_out_boards(recipe, request, boards, fittings, Exchanges(misplaced, turned), rng)
+    return lay_out_boards(recipe, request, boards, fittings, recipe.disturbance, rng)
 
 
 def _sample_params(disturbance: Disturbance, rng: np.random.Generator) -> PlanogramParams:
@@ -149,7 +147,7 @@ def _stand_shelf(
         settings |= _hooks(shelf, blocks)
     bay = stand_fixture("board", np.eye(4), f"{planogram.name or 'planogram'}/{shelf.id}", **settings)
     pose = world_from_shelf @ np.linalg.inv(bay.surfaces[0].fixture_from_surface)
-    return stand_fixture("board", pose, bay.name, **settings)
+    return replace(bay, placement=replace(bay.placement, world_from_object=pose))
 
 
 def _style_of(shelf: PlanogramShelf, wires: bool) -> Literal["plate", "wire", "bar", "pegboard"]:

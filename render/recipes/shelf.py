@@ -127,7 +127,7 @@ def _gondolas_around(recipe: ShelfRecipe, planogram: Planogram, rng: np.random.G
         pose = np.eye(4)
         pose[0, 3] = x
         bays.append(stand_fixture("gondola", pose, f"bay {number}", width=max(width, 0.2), **shared).placement)
-    wall = board_back(GondolaFixture(rail_height=0.0, board_depths=(float(np.clip(back, 0.1, 1.5)),)))
+    wall = board_back(GondolaFixture.model_validate(shared))
     goods = bool(rng.random() < recipe.bays.goods)
     room = sample_room(planogram.width + UPRIGHT_M, min(back + 0.05, 1.5), planogram.height, goods=goods, rng=rng)
     rail_color = tint((0.9, 0.9, 0.88), rng=rng)

@@ -13,7 +13,7 @@ from render.placement.capping import cap_block
 from render.placement.facings import FacingBlock, FacingParams, set_in_facings
 from render.placement.leaning import lean_items
 from render.placement.shelving import BayRanges, BoardPlan, ShelfProduct, plan_bays
-from render.recipes.boards import Board, Exchanges, Fittings, ShelvesRecipe, lay_out_boards
+from render.recipes.boards import Board, Fittings, ShelvesRecipe, lay_out_boards
 from render.recipes.shop import FLOORS, PAINTS, Bay, stand_fixture
 from render.scene import Placement
 from render.streams import StreamPurpose
@@ -39,8 +39,7 @@ def lay_out_shelves(
         for bay, plan in zip(fittings.bays, plans, strict=True)
         for number, board in enumerate(plan)
     ]
-    misplaced, turned = (float(layout.uniform(*span)) for span in (recipe.products.misplaced, recipe.products.turned))
-    return lay_out_boards(recipe, request, boards, fittings, Exchanges(misplaced, turned), layout)
+    return lay_out_boards(recipe, request, boards, fittings, recipe.products, layout)
 
 
 def _plan(
