@@ -12,9 +12,11 @@ from dataset.checksums import CHECKSUMS
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 Splits = tuple[tuple[str, float], ...]
-# Of the files in each folder of every set; those of depth, normals and ids are PNG.
-SUFFIXES = {"images": ".jpg", "scenes": ".json", "labels": ".json"}
 SHOP = "shop"
+# Folders of every set.
+FOLDERS = ("images", "scenes", "labels")
+# Of the files in each folder; those of depth, normals and ids are PNG.
+SUFFIXES = {"images": ".jpg", "scenes": ".json", "labels": ".json", SHOP: ".json"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Layout:
 
     def folders(self, extras: Sequence[str]) -> tuple[str, ...]:
         """The folders that hold the data set; extras: those of depth, normals, ids and shop that it has."""
-        return ("annotations", *extras, *SUFFIXES)
+        return ("annotations", *extras, *FOLDERS)
 
     def image(self, stem: str) -> Path:
         return self.root / "images" / f"{stem}.jpg"
@@ -67,7 +69,7 @@ class Layout:
 
 def suffix_of(folder: str) -> str:
     """Return the ending of the files in a folder, such as ".png"."""
-    return SUFFIXES.get(folder, ".json" if folder == SHOP else ".png")
+    return SUFFIXES.get(folder, ".png")
 
 
 def stem_in(name: str) -> str:

@@ -75,7 +75,7 @@ def _is_segmentation(value: object) -> bool:
     return type(value) in (dict, list)
 
 
-def _is_camera(value: object) -> bool:
+def _is_object(value: object) -> bool:
     return isinstance(value, dict)
 
 
@@ -140,7 +140,7 @@ class ImageRecord(_Record):
         "file_name": is_text,
         "width": _is_int,
         "height": _is_int,
-        "camera": _is_camera,
+        "camera": _is_object,
         "recipe": is_text,
         "seed": _is_int,
         "index": _is_int,
@@ -258,7 +258,7 @@ class LinkRecord(_Record):
         "position": is_text,
         "tag_id": _is_int,
         "tag_instance": _is_int,
-        "sides": lambda value: isinstance(value, dict),
+        "sides": _is_object,
     }
 
 

@@ -1,8 +1,9 @@
 """Planograms: what stands where on the shelves of a shop, read, checked, made up and expanded into single units.
 
 A file format is one module and one line in FORMATS. The module defines SUFFIXES, the endings of its files, and
-read_planograms(path, catalog) -> PlanogramSet. Installed packages add formats through the entry-point group
-`synth.planograms`.
+read_planograms(path, catalog) -> PlanogramSet; one that is also written defines write_planograms and losses as those of
+csv_rows.py, MAX_BYTES, and STATES_SIZES: whether its files state the sizes of bays. Installed packages add formats
+through the entry-point group `synth.planograms`.
 """
 
 from __future__ import annotations

@@ -63,10 +63,10 @@ def _resized(planograms: PlanogramSet, catalog: Catalog, known: frozenset[str]) 
 
 
 def _shelf_misfits(planogram: Planogram, shelf: PlanogramShelf, size_of: SizeOf) -> Iterator[Misfit]:
-    blocks = placed_blocks(shelf, size_of)
+    blocks, free = placed_blocks(shelf, size_of), planogram.free_height(shelf)
     for block in blocks:
         place = planogram.name, shelf.id, block.position.id, block.position.sku, block.position.row
-        for kind, found, expected in _block_misfits(planogram, shelf, block, size_of(block.position.sku)):
+        for kind, found, expected in _block_misfits(shelf, free, block, size_of(block.position.sku)):
             yield Misfit(kind, *place, found, expected)
     for first, second, shared in _overlaps(blocks):
         place = planogram.name, shelf.id, second.position.id, second.position.sku, second.position.row
@@ -75,10 +75,10 @@ def _shelf_misfits(planogram: Planogram, shelf: PlanogramShelf, size_of: SizeOf)
 
 
 def _block_misfits(
-    planogram: Planogram, shelf: PlanogramShelf, block: PlacedBlock, size: Size | None
+    shelf: PlanogramShelf, free: float, block: PlacedBlock, size: Size | None
 ) -> Iterator[tuple[MisfitKind, str, str]]:
     left, right, front = shelf.overhang
-    top, free = block.y + block.size[1], planogram.free_height(shelf)
+    top = block.y + block.size[1]
     if shelf.kind not in HANGING and top > free + MILLIMETRE:
         yield "high", f"{_millimetre(top)} over the shelf", f"at most {_millimetre(free)} of free height"
     ends = {

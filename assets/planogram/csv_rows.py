@@ -24,6 +24,8 @@ from assets.planogram.reading import checked, planogram_error, unreadable_planog
 from assets.planogram.types import Planogram, PlanogramPosition, PlanogramProduct, PlanogramSet, PlanogramShelf
 
 SUFFIXES = (".csv", ".tsv")
+# Of files that are written.
+MAX_BYTES, STATES_SIZES = PLANOGRAM_BYTES, False
 REQUIRED = ("shelf", "sku")
 COLUMNS = (*REQUIRED, "planogram", "position", "facings", "stack", "rows_deep", "orientation")
 MAX_SHELF = 100

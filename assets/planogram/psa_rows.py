@@ -42,7 +42,7 @@ class PsaRow:
 
     def line(self, place: int) -> str:
         """Return a cell for display: one line without control characters."""
-        return " ".join(UNPRINTABLE.sub(" ", self.text(place)).split())[: LIST_TEXT.maximum]
+        return _one_line(self.text(place))[: LIST_TEXT.maximum]
 
     def number_at(self, place: int, column: str, default: float = 0.0) -> float:
         """Return a number; a cell that is none is a problem and counts as the default."""
@@ -162,5 +162,9 @@ def _nest(file: PsaFile, tag: str, row: PsaRow) -> None:
         else:
             plan.fixtures[-1].positions.append(row)
     elif tag not in PASSED_OVER:
-        name = " ".join(UNPRINTABLE.sub(" ", tag).split())[:40] or "without a kind"
+        name = _one_line(tag)[:40] or "without a kind"
         file.unknown[name if name in file.unknown or len(file.unknown) < MAX_KINDS else "others"] += 1
+
+
+def _one_line(text: str) -> str:
+    return " ".join(UNPRINTABLE.sub(" ", text).split())

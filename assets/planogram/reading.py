@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from assets.catalog.problems import MORE_PROBLEMS, Findings, Problem, format_problem, problem_groups
+from assets.catalog.problems import MAX_LISTED, MORE_PROBLEMS, Findings, Problem, format_problem, problem_groups
 from assets.errors import SynthError
 from assets.planogram.types import InvalidField
 from assets.plurals import count_of, first_few
 
-MAX_LISTED = 50
 Value = TypeVar("Value")
 
 

@@ -11,7 +11,7 @@ from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.planogram import load_planograms
 from assets.planogram.products import sizes_of
-from assets.planogram.types import BARE, UNSEEN, Planogram, Size
+from assets.planogram.types import Planogram, Size
 from assets.plurals import count_of, join_few
 
 
@@ -73,8 +73,8 @@ def stock_planograms(files: Sequence[Path], catalog: Catalog) -> PlanogramShop:
         left_out.update(found.left_out)
         size_of = sizes_of(found, catalog)
         for planogram in found.planograms:
-            keys = [one.sku for shelf, one in planogram.positions() if shelf.kind not in (*BARE, *UNSEEN)]
-            if hidden := sum(1 for _ in planogram.positions()) - len(keys):
+            keys = [position.sku for position in planogram.shown_positions()]
+            if hidden := planogram.position_count - len(keys):
                 left_out["hidden position"] += hidden
             positions += len(keys)
             unknown.update(key for key in keys if key not in known)

@@ -23,9 +23,17 @@ from assets.planogram.reading import unreadable_planogram
 from assets.planogram.types import Planogram, PlanogramProduct, PlanogramSet
 
 SUFFIXES = (".toml",)
+# Of files that are written.
+MAX_BYTES, STATES_SIZES = PLANOGRAM_TOML_BYTES, True
 FORMAT: Literal["synth-planogram-1"] = "synth-planogram-1"
 # Field of a type -> table of the file.
 TABLES = {"shelves": "shelf", "bays": "bay", "positions": "position", "products": "product", "planograms": "planogram"}
+# Key of the file -> field of a type; keys that are none get names that no field has.
+FIELDS = {table: name for name, table in TABLES.items() if table in ("shelf", "bay", "position")} | {
+    "slope_deg": "slope",
+    "slope": "slope (slope_deg?)",
+    "row": "row (reserved)",
+}
 COUNTS = ("wide", "high", "deep", "layers")
 THICKNESS_MM = 30
 MILLIMETRE = Decimal("0.001")
@@ -114,9 +122,7 @@ def _with_defaults(plan: dict[str, Any]) -> dict[str, Any]:
 def _converted(key: str, value: Any) -> Any:
     """Convert numbers to metres and radians, and the names of tables to those of fields."""
     if isinstance(value, dict):
-        names = {table: name for name, table in TABLES.items() if table in ("shelf", "bay", "position")}
-        names |= {"slope_deg": "slope", "slope": "slope (slope_deg?)", "row": "row (reserved)"}
-        return {names.get(name, name): _converted(name, one) for name, one in value.items()}
+        return {FIELDS.get(name, name): _converted(name, one) for name, one in value.items()}
     if isinstance(value, list):
         return [_converted(key, one) for one in value]
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or (key in COUNTS and isinstance(value, int)):

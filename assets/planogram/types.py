@@ -36,10 +36,10 @@ DoorHinge = Literal["", "left", "right"]
 SHELF_KINDS: tuple[ShelfKind, ...] = get_args(ShelfKind)
 MERCH_STYLES: tuple[MerchStyle, ...] = get_args(MerchStyle)
 # Products hang in front of these instead of standing on them.
-# Kinds on which nothing stands: those that are seen, and those that are not.
+HANGING: tuple[ShelfKind, ...] = ("rod", "lateral_rod", "bar", "pegboard", "multi_row_pegboard", "curved_rod")
+# Kinds that carry nothing: those that are seen, and those that are not.
 BARE: tuple[ShelfKind, ...] = ("obstruction", "sign")
 UNSEEN: tuple[ShelfKind, ...] = ("subplanogram",)
-HANGING: tuple[ShelfKind, ...] = ("rod", "lateral_rod", "bar", "pegboard", "multi_row_pegboard", "curved_rod")
 # How pydantic reads these types from a file: no further keys, no strings for numbers.
 _FILE_CONFIG = {"extra": "forbid", "strict": True}
 # Larger than any aisle: the number must be in another unit.
@@ -268,6 +268,15 @@ class Planogram:
     def positions(self) -> Iterator[tuple[PlanogramShelf, PlanogramPosition]]:
         """Iterate over all positions with their shelves, in the order of the file."""
         return ((shelf, position) for shelf in self.shelves for position in shelf.positions)
+
+    @property
+    def position_count(self) -> int:
+        """Number of positions of all shelves."""
+        return sum(len(shelf.positions) for shelf in self.shelves)
+
+    def shown_positions(self) -> Iterator[PlanogramPosition]:
+        """Iterate over the positions on parts that carry products."""
+        return (position for shelf, position in self.positions() if shelf.kind not in (*BARE, *UNSEEN))
 
     def free_height(self, shelf: PlanogramShelf) -> float:
         """Return the height above a shelf's surface, metres, up to the next part over it or the planogram's top."""

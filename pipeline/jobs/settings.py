@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from assets.catalog.sku_lists import as_lists, sku_source
 from assets.errors import SynthError
@@ -21,6 +21,9 @@ from pipeline.run.extras import check_extras
 from pipeline.run.identity import check_streams, json_digest
 from pipeline.run.plugins import check_origins, file_place, trusted_files, unpack_files
 from pipeline.run.settings import BackdropFolders, RunSettings
+
+if TYPE_CHECKING:
+    from render.recipes.mix import Recipe
 
 JOB, HOW = "job.json", "how.json"
 # Fields of RunSettings that decide only how the job runs, not its bytes.
@@ -104,12 +107,14 @@ def identity_of(settings: JobSettings) -> JobIdentity:
 
     Raises SynthError for an unknown recipe, backend or preset, or a missing folder.
     """
+    from pipeline.run.plugins import origins_of
     from pipeline.run.resources import open_backdrops, render_settings
     from render.recipes import load_recipe
     from render.sample import DRAWING
 
     render = settings.render
-    check_extras(render.extras, load_recipe(render.recipe, streams=render.streams))
+    recipe = load_recipe(render.recipe, streams=render.streams)
+    check_extras(render.extras, recipe)
     resolved = render_settings(render)
     return JobIdentity(
         format=1,
@@ -130,18 +135,10 @@ def identity_of(settings: JobSettings) -> JobIdentity:
         pixels=settings.pixels,
         shard_scenes=settings.shard_scenes,
         backdrops=json_digest(open_backdrops(render.backdrops).hashes()),
-        recipe=_recipe_text(settings),
+        recipe=_recipe_text(settings, recipe),
         streams=render.streams,
-        plugins=_origins(render),
+        plugins=origins_of(recipe, render.backend),
     )
-
-
-def _origins(render: RunSettings) -> dict[str, str]:
-    """Return the digests or versions of third-party code."""
-    from pipeline.run.plugins import origins_of
-    from render.recipes import load_recipe
-
-    return origins_of(load_recipe(render.recipe, streams=render.streams), render.backend)
 
 
 def keep_streams(settings: JobSettings) -> JobSettings:
@@ -155,12 +152,11 @@ def keep_streams(settings: JobSettings) -> JobSettings:
     )
 
 
-def _recipe_text(settings: JobSettings) -> str:
+def _recipe_text(settings: JobSettings, recipe: Recipe) -> str:
     """Return the recipe as YAML; the job's own text if it has the same meaning, whatever its comments."""
-    from render.recipes import load_recipe, modules_of, recipe_from_yaml, recipe_yaml
+    from render.recipes import modules_of, recipe_from_yaml, recipe_yaml
 
-    streams = settings.render.streams
-    recipe, existing = load_recipe(settings.render.recipe, streams=streams), read_identity(settings.location)
+    streams, existing = settings.render.streams, read_identity(settings.location)
     with suppress(SynthError):
         text = existing.recipe if existing is not None else ""
         files = {name: Path(str(module.__file__)) for name, module in modules_of(recipe).items()}

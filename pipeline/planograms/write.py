@@ -13,7 +13,6 @@ from rich.console import Console
 from assets.catalog.load import load_catalog
 from assets.errors import SynthError, printable
 from assets.files.atomic import atomic_file
-from assets.limits import PLANOGRAM_BYTES, PLANOGRAM_TOML_BYTES
 from assets.planogram import FORMATS, load_planograms
 from assets.planogram.bay_sizes import STANDARDS
 from assets.planogram.generate import generate_planograms
@@ -38,9 +37,9 @@ class WrittenPlanograms:
 def generate_file(settings: PlanogramGenerateSettings, console: Console) -> WrittenPlanograms:
     """Make up planograms of a catalogue, written bay by bay. Raises SynthError for products without sizes."""
     writer = _writer_of(settings.out)
-    if writer.SUFFIXES[0] == ".csv" and settings.units != "eu":
+    if not writer.STATES_SIZES and settings.units != "eu":
         raise SynthError(
-            "a planogram in CSV has no sizes of bays: it reads as European ones",
+            "a planogram of this format has no sizes of bays: it reads as European ones",
             code="planogram-format-unknown",
             where=str(settings.out),
             expected="a file ending in .toml, or --units eu",
@@ -95,10 +94,10 @@ def _write(
 
     def counted() -> Iterator[Planogram]:
         for planogram in planograms:
-            counts.update(planograms=1, positions=sum(len(shelf.positions) for shelf in planogram.shelves))
+            counts.update(planograms=1, positions=planogram.position_count)
             yield planogram
 
-    limit = PLANOGRAM_TOML_BYTES if ".toml" in writer.SUFFIXES else PLANOGRAM_BYTES
+    limit = writer.MAX_BYTES
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out) as file:
         for part in writer.write_planograms(counted(), products):
@@ -113,7 +112,7 @@ def _write(
 
 def _advancing(planograms: Iterable[Planogram], progress: StepProgress) -> Iterator[Planogram]:
     for planogram in planograms:
-        progress.count(sum(len(shelf.positions) for shelf in planogram.shelves))
+        progress.count(planogram.position_count)
         yield planogram
 
 

@@ -222,25 +222,20 @@ def register_ids(path: SkuSource, *, console: Console | None = None) -> Path:
     return target
 
 
+def check_new_csv(path: Path, what: str, *, hint: str) -> None:
+    """Raise SynthError if a path is not that of a new CSV file. what: says that it must be one."""
+    if path.suffix.lower() != ".csv":
+        raise SynthError(what, code="output-name-invalid", where=str(path), expected="a name that ends in .csv")
+    if path.exists() or path.is_symlink():
+        raise SynthError("the file exists already", code="output-exists", where=str(path), hint=hint)
+
+
 def generate_list(path: Path, *, count: int, seed: int, console: Console | None = None) -> Path:
     """Write an invented catalogue as CSV. Raises SynthError if the file exists already."""
     from assets.catalog.generate import generate_csv
 
     console = console or Console()
-    if path.suffix.lower() != ".csv":
-        raise SynthError(
-            "a generated catalogue is a CSV file",
-            code="output-name-invalid",
-            where=str(path),
-            expected="a name that ends in .csv",
-        )
-    if path.exists():
-        raise SynthError(
-            "the file exists already",
-            code="output-exists",
-            where=str(path),
-            hint="give another name, or delete it",
-        )
+    check_new_csv(path, "a generated catalogue is a CSV file", hint="give another name, or delete it")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, generate_csv(count, seed=seed))
     console.print(f"{path}: {count} invented SKUs, seed {seed}", highlight=False, markup=False)

@@ -18,7 +18,7 @@ from assets.files.atomic import write_atomic
 from assets.options import Option
 from assets.plurals import count_of, counts_of, first_few
 from assets.progress import Reporter
-from pipeline.products.catalog import list_csv
+from pipeline.products.catalog import check_new_csv, list_csv
 
 # Columns that the images determine, or that have no meaning without a mesh.
 OWN_COLUMNS = ("sku", "barcode", "mesh", "up", "units", "front", *IMAGES)
@@ -97,12 +97,7 @@ def list_packshots(settings: PackshotListSettings, reporter: Reporter) -> Packsh
 def _check_out(settings: PackshotListSettings) -> Path:
     """Return the resolved path of the list: a new CSV in the folder of the images or above it."""
     path = settings.out or settings.folder / "skus.csv"
-    if path.suffix.lower() != ".csv":
-        what, expected = "the list of packshots is a CSV file", "a name that ends in .csv"
-        raise SynthError(what, code="output-name-invalid", where=str(path), expected=expected)
-    if path.exists() or path.is_symlink():
-        hint = "give another --out, or delete it"
-        raise SynthError("the file exists already", code="output-exists", where=str(path), hint=hint)
+    check_new_csv(path, "the list of packshots is a CSV file", hint="give another --out, or delete it")
     out, folder = path.parent.resolve() / path.name, settings.folder.resolve()
     if not folder.is_relative_to(out.parent):
         raise SynthError(

@@ -37,8 +37,7 @@ def open_planograms(catalog: Catalog, backdrops: Backdrops, recipe: Recipe) -> P
     from assets.planogram.stocked import stock_planograms
     from render.recipes import check_takes_planograms
 
-    if backdrops.planograms:
-        check_takes_planograms(recipe)
+    check_takes_planograms(recipe)
     return stock_planograms([backdrops.files[key] for key in backdrops.planograms], catalog)
 
 

@@ -211,7 +211,7 @@ class RecipeFitter:
                 recipe,
                 SENSOR_KNOBS,
                 self._target,
-                lambda tried, count: render_pictures(scenes[:count], tried, self._library).measured,
+                lambda tried, count: render_pictures(scenes[:count], tried, self._library, detail=False).measured,
                 rounds=rounds,
                 done=progress.advance,
             )

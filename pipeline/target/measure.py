@@ -75,30 +75,36 @@ LIGHT_NOISE = Statistic("noise in light", "standard deviation in flat bright pla
 MEASURED = (BRIGHTNESS, CONTRAST, WARMTH, COLOR, SHARPNESS, SHADOW_NOISE, LIGHT_NOISE, DETAIL)
 
 
-def measure_picture(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return the MEASURED numbers of a picture (H, W, 3) uint8 sRGB; NaN where there is nothing to measure."""
+def measure_picture(pixels: NDArray[np.uint8], *, detail: bool = True) -> NDArray[np.float64]:
+    """Return the MEASURED numbers of a picture (H, W, 3) uint8 sRGB; NaN where there is nothing to measure.
+
+    detail: False leaves out the size of detail, which takes the longest.
+    """
+    import cv2
+
     coded = pixels.astype(np.float32) / 255
     light = linear_from_srgb(coded).mean(axis=(0, 1))
     grey = (coded @ LUMINANCE).astype(np.float32)
     low, high = np.percentile(grey, (10, 90))
-    noise = noise_response(grey)
+    noise, soft = noise_response(grey), _blur(grey, MIDDLE_PX)
+    slope = np.hypot(cv2.Scharr(soft, cv2.CV_32F, 1, 0), cv2.Scharr(soft, cv2.CV_32F, 0, 1))
     return np.array(
         [
             np.log2(max(float(light @ LUMINANCE), 1e-4) / MIDDLE_GREY),
             high - low,
             np.log2(max(light[0], 1e-4) / max(light[2], 1e-4)),
             (coded.max(axis=2) - coded.min(axis=2)).mean(),
-            sharpness_of(grey),
-            noise_at(grey, noise, SHADOWS),
-            noise_at(grey, noise, LIGHT),
-            detail_size(coded),
+            sharpness_of(grey, soft),
+            noise_at(soft, slope, noise, SHADOWS),
+            noise_at(soft, slope, noise, LIGHT),
+            detail_size(coded) if detail else np.nan,
         ]
     )
 
 
-def sharpness_of(grey: NDArray[np.float32]) -> float:
-    """Return the ratio of fine to coarser detail of a picture (H, W); NaN for a plain one."""
-    fine, middle, coarse = (_blur(grey, sigma) for sigma in (FINE_PX, MIDDLE_PX, COARSE_PX))
+def sharpness_of(grey: NDArray[np.float32], middle: NDArray[np.float32]) -> float:
+    """Return the ratio of fine to coarser detail of a picture (H, W), given it blurred; NaN for a plain one."""
+    fine, coarse = _blur(grey, FINE_PX), _blur(grey, COARSE_PX)
     below = float((middle - coarse).std())
     return float((fine - middle).std()) / below if below > 1e-4 else float("nan")
 
@@ -114,15 +120,14 @@ def noise_response(grey: NDArray) -> NDArray:
     return cv2.filter2D(grey, -1, kernel, borderType=cv2.BORDER_REFLECT)
 
 
-def noise_at(grey: NDArray[np.float32], response: NDArray[np.float32], codes: tuple[float, float]) -> float:
+def noise_at(
+    soft: NDArray[np.float32], slope: NDArray[np.float32], response: NDArray[np.float32], codes: tuple[float, float]
+) -> float:
     """Return the standard deviation of noise, of 255, in the flattest places of a range of codes; NaN if there are few.
 
-    Immerkaer's estimate from the mean of the absolute response, over places chosen by the slope of the blurred picture.
+    Immerkaer's estimate from the mean of the absolute response, over places chosen by the slope (H, W) of the blurred
+    picture (H, W).
     """
-    import cv2
-
-    soft = _blur(grey, MIDDLE_PX)
-    slope = np.hypot(cv2.Scharr(soft, cv2.CV_32F, 1, 0), cv2.Scharr(soft, cv2.CV_32F, 0, 1))
     inside = (soft > codes[0]) & (soft < codes[1])
     if inside.sum() * FLATTEST < FEWEST_FLAT:
         return float("nan")

@@ -100,9 +100,14 @@ class RenderedPictures:
 
 
 def render_pictures(
-    scenes: Sequence[ExposedScene], recipe: SceneRecipe, library: Library, find_boxes: FindBoxes | None = None
+    scenes: Sequence[ExposedScene],
+    recipe: SceneRecipe,
+    library: Library,
+    find_boxes: FindBoxes | None = None,
+    *,
+    detail: bool = True,
 ) -> RenderedPictures:
-    """Develop scenes with the sensor of a recipe and measure them."""
+    """Develop scenes with the sensor of a recipe and measure them. detail: False leaves out the size of detail."""
     with ThreadPoolExecutor(usable_cores()) as pool:
         images = list(pool.map(lambda scene: scene.develop(recipe, library), scenes))
     said = [
@@ -110,17 +115,19 @@ def render_pictures(
     ]
     sizes = [scene.true_size for scene in scenes if np.isfinite(scene.true_size)]
     true_size = float(np.median(sizes)) if sizes else float("nan")
-    return RenderedPictures(images, measure_pictures(images, said, find_boxes), true_size)
+    return RenderedPictures(images, measure_pictures(images, said, find_boxes, detail=detail), true_size)
 
 
 def measure_pictures(
     images: Sequence[Pixels],
     said: Sequence[tuple[float | None, int | None]],
     find_boxes: FindBoxes | None = None,
+    *,
+    detail: bool = True,
 ) -> Measurements:
     """Measure pictures (H, W, 3). said: focal length and JPEG quality of each. find_boxes: of a detector, if any."""
     with ThreadPoolExecutor(usable_cores()) as pool:
-        measured = list(pool.map(measure_picture, images))
+        measured = list(pool.map(lambda image: measure_picture(image, detail=detail), images))
     found: Boxes | None = find_boxes(images) if find_boxes is not None else None
     rows = []
     for number, (image, (lens, quality)) in enumerate(zip(images, said, strict=True)):

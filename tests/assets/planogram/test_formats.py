@@ -32,7 +32,7 @@ from assets.planogram.types import (
     PlanogramShelf,
 )
 from support.errors import raises
-from support.sets.planograms import TOML, escaped, psa_row, psa_text
+from support.sets.planograms import CSV, TOML, escaped, psa_row, psa_text
 
 QUICK = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -251,7 +251,7 @@ def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
 @QUICK
 @given(data=st.data())
 def test_hostile_bytes_are_read_or_told(name: str, data: st.DataObject, tmp_path: Path, catalog: Catalog) -> None:
-    good = {"psa": psa_text(), "toml": TOML, "csv": "shelf,sku,facings\n1,demo-0001,2\n"}[name].encode()
+    good = {"psa": psa_text(), "toml": TOML, "csv": CSV}[name].encode()
     start, stop = sorted(data.draw(st.tuples(*[st.integers(0, len(good))] * 2)))
     junk = data.draw(st.binary(max_size=12) | st.sampled_from([b"\\", b",,", b"nan", b"1e308", b"\x00", b'"', b"-0"]))
     (tmp_path / f"a.{name}").write_bytes(data.draw(st.sampled_from([junk, good[:start] + junk + good[stop:]])))

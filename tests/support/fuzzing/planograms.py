@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import cache
 from itertools import islice
-from types import SimpleNamespace
 
 from hypothesis import strategies as st
 
@@ -55,14 +54,14 @@ def check_planogram_is_read_or_told(files: Files, box: Sandbox) -> None:
         size_of = sizes_of(found, _catalog())
         for planogram in found.planograms:
             draw_planogram(planogram, PlanogramDrawing(size_of, lambda sku, orientation: None, pixels=20))
-            skus = tuple({one.sku: 0 for _, one in planogram.positions() if one.sku in _library().catalog.keys})
+            skus = tuple({one.sku: 0 for one in planogram.shown_positions() if one.sku in _library().catalog.keys})
             if skus:
                 _stand_up(StockedPlanogram(planogram, skus, {}))
 
 
 def _stand_up(stocked: StockedPlanogram) -> None:
-    library = SimpleNamespace(**{name: getattr(_library(), name) for name in ("product", "rest", "fixture", "prop")})
-    library.catalog, library.backdrops, library.planograms = _library().catalog, _library().backdrops, (stocked,)
+    library = _library()
+    library.planograms = (stocked,)
     for recipe in ("shelf", "fridge"):
         products = SceneProducts(stocked.skus, planogram=0)
         sample_scene(
