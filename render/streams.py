@@ -35,6 +35,7 @@ class StreamPurpose(IntEnum):
     OPTICS = 13
     CHANGES = 14
     UNTIDY = 15
+    FIXTURES = 16
 
 
 @dataclass(frozen=True)

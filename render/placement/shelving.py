@@ -65,7 +65,7 @@ def plan_bays(
 
     Boards fill up in the order of brand and size. Every board is then filled with further facings, as shops do.
     """
-    rows = [_fill(row, ranges, rng) for row in _rows(sorted(products, key=lambda one: one.order), ranges)]
+    rows = plan_rows(products, ranges, rng=rng)
     rows.sort(key=_weight, reverse=True)
     heights = [
         _snap(_tallest(row) + ranges.thickness + float(rng.uniform(*ranges.headroom)), ranges.step) for row in rows
@@ -73,6 +73,13 @@ def plan_bays(
     bays = _distribute(heights, ranges)
     # Neighbouring bays both have their heaviest products at the bottom: rows are dealt out like cards.
     return tuple(_stand([rows[i] for i in bay], [heights[i] for i in bay], ranges) for bay in bays)
+
+
+def plan_rows(
+    products: Sequence[ShelfProduct], ranges: BayRanges, *, rng: np.random.Generator
+) -> list[list[ShelfProduct]]:
+    """Return the products of each row as wide as a bay, in the order of brand and size, with facings that fill it."""
+    return [_fill(row, ranges, rng) for row in _rows(sorted(products, key=lambda one: one.order), ranges)]
 
 
 def _rows(products: Sequence[ShelfProduct], ranges: BayRanges) -> list[list[ShelfProduct]]:

@@ -79,7 +79,7 @@ class Fittings:
 class Board:
     """A board with what stands on it. name: for its line, such as "bay 1/2". number: of its surface in the bay.
 
-    positions: names of the places of its blocks.
+    positions: names of the places of its blocks. front_m: height of its front, metres; 0 = that of its rail.
     """
 
     name: str
@@ -89,6 +89,7 @@ class Board:
     products: tuple[ShelfProduct, ...]
     blocks: tuple[StockedBlock, ...]
     positions: tuple[str, ...]
+    front_m: float = 0.0
 
     @property
     def surface(self) -> Surface:
@@ -225,7 +226,7 @@ def _gaps(boards: Sequence[Board]) -> tuple[GapMark, ...]:
 
 def _line(board: Board) -> NDArray[np.float64]:
     """Return the front of a board: its whole width, as high as its rail."""
-    half, below = board.support.width / 2, board.surface.rail_height or 0.03
+    half, below = board.support.width / 2, board.front_m or board.surface.rail_height or 0.03
     pose = board.support.world_from_support
     return opening(pose, -half, half, board.support.depth + 0.03, 0.0, -below)
 

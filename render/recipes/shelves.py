@@ -31,7 +31,9 @@ def lay_out_shelves(
     whose surfaces are its boards.
     """
     layout = request.streams.scene(StreamPurpose.LAYOUT)
-    ranges, plans = _plan(recipe, request, ranges, layout)
+    ranges, products = sample_products(recipe, request, ranges, rng=layout)
+    ranges = replace(ranges, gap=recipe.products.gap_m[1])
+    plans = plan_bays(products, ranges, rng=layout)
     fittings = build(ranges, plans)
     untidy = request.streams.scene(StreamPurpose.UNTIDY)
     boards = [
@@ -42,10 +44,10 @@ def lay_out_shelves(
     return lay_out_boards(recipe, request, boards, fittings, recipe.products, layout)
 
 
-def _plan(
-    recipe: ShelvesRecipe, request: SceneRequest, ranges: BayRanges, rng: np.random.Generator
-) -> tuple[BayRanges, BayPlans]:
-    """Sample facings of each product and distribute them over boards and bays."""
+def sample_products(
+    recipe: ShelvesRecipe, request: SceneRequest, ranges: BayRanges, *, rng: np.random.Generator
+) -> tuple[BayRanges, list[ShelfProduct]]:
+    """Sample facings of each product, those that are sold out too; the bays have room for the largest one."""
     products = [_wanted(recipe, request, sku, number, rng) for number, sku in enumerate(request.skus)]
     products += _sold_out(recipe, request, rng)
     widest = max((float(product.block.size[0]) for product in products), default=0.0)
@@ -55,10 +57,9 @@ def _plan(
         ranges,
         width=max(ranges.width, round(widest + 0.06, 2)),
         depth=max(ranges.depth, round(deepest + 0.06, 2)),
-        gap=recipe.products.gap_m[1],
         columns=recipe.products.facings[1],
     )
-    return ranges, plan_bays(products, ranges, rng=rng)
+    return ranges, products
 
 
 def _wanted(

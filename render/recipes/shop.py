@@ -60,6 +60,7 @@ FLOORS: tuple[Color, ...] = (
     (0.5, 0.42, 0.33),
     (0.4, 0.41, 0.43),
 )
+MAX_RAIL_M = 0.1
 # Fields behind prices: white paper, yellow, red and orange offers.
 ACCENTS: tuple[Color, ...] = (
     (0.98, 0.98, 0.97),
@@ -162,9 +163,11 @@ class TagStyle:
 
 
 def sample_tag_style(tags: PriceTags, rail_height: float, *, rng: np.random.Generator) -> TagStyle:
-    """Sample paper or electronic tags that fit the rail."""
+    """Sample paper or electronic tags that fit the rail; where that is as high as a sheet of paper, it is a sign."""
     electronic, wide = bool(rng.random() < tags.electronic), float(rng.uniform(0.06, 0.09))
     accent = ACCENTS[int(rng.integers(len(ACCENTS)))]
+    if rail_height > MAX_RAIL_M:
+        return TagStyle("paper", round(rail_height * np.sqrt(2), 3), rail_height, accent)
     height = round(min(rail_height - 0.002, 0.037), 4)
     if electronic:
         return TagStyle("electronic", 0.071, height, (0.89, 0.89, 0.87))

@@ -20,7 +20,7 @@ from assets.mesh.rest import Rest, rest_from_mesh
 from assets.mesh.types import Material, Mesh, MeshPart
 from assets.props.look import Fixture, ProductChange, Shape, Texture
 from render.geometry import look_at
-from render.recipes import load_recipe
+from render.recipes import load_recipe, recipe_from_yaml
 from render.sample import sample_scene
 from render.scene import Camera, Environment, Placement, SceneSpec
 
@@ -64,6 +64,7 @@ class StubLibrary:
     def __init__(self, meshes: Mapping[str, Mesh], hdris: Mapping[str, np.ndarray] | None = None) -> None:
         self._meshes = dict(meshes)
         self._rests: dict[str, Rest] = {}
+        self._fixtures: dict[Fixture, Mesh] = {}
         self.catalog = SimpleNamespace(keys=tuple(sorted(meshes)), hash="stub")
         self.catalog.find = lambda key: Sku(key, key, mesh=f"{key}.obj")
         self.planograms: tuple = ()
@@ -88,7 +89,9 @@ class StubLibrary:
         return self._meshes[key]
 
     def fixture(self, fixture: Fixture, *, wear: float = 0.0) -> Mesh:
-        return build_fixture(fixture, self.backdrops)  # type: ignore[arg-type]
+        if fixture not in self._fixtures:
+            self._fixtures[fixture] = build_fixture(fixture, self.backdrops)  # type: ignore[arg-type]
+        return self._fixtures[fixture]
 
     def changed(self, mesh: Mesh, change: ProductChange) -> Mesh:
         return mesh
@@ -103,8 +106,8 @@ THREE_PRODUCTS = StubLibrary({"box": cube(0.12, "box"), "can": can(0.03, 0.11, "
 
 
 def draw(recipe: str, index: int, *, seed: int = 0, view: int = 0, width: int = 160, height: int = 120) -> SceneSpec:
-    """A scene of the three products. recipe: a name, or the path of a file."""
-    settings = load_recipe(recipe)
+    """A scene of the three products. recipe: a name, the path of a file, or the text of one."""
+    settings = recipe_from_yaml(recipe, where="test") if ":" in recipe else load_recipe(recipe)
     return sample_scene(THREE_PRODUCTS, settings, seed=seed, index=index, view=view, width=width, height=height)
 
 
