@@ -36,6 +36,8 @@ class StreamPurpose(IntEnum):
     CHANGES = 14
     UNTIDY = 15
     FIXTURES = 16
+    TALKERS = 17
+    HOOKS = 18
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,26 @@ import numpy as np
 
 from render.placement.arrange import resting_pose
 from render.placement.facings import FacingBlock
+from render.placement.hanging import pitch_of
 from render.placement.stacking import foot_face, top_face
 
 # Share of an item's footprint that its top and foot must cover for another one to stand on it.
 FLAT = 0.6
+# Room for hooks and their plates over the products that hang there, metres.
+OVER_HOOKS = 0.07
 
 
 @dataclass(frozen=True, eq=False)
 class ShelfProduct:
-    """A product to be put on a shelf. block: its pose and the facings, layers and rows wanted. brand: to sort by."""
+    """A product to be put on a shelf. block: its pose and the facings, layers and rows wanted. brand: to sort by.
+
+    hangs: from hooks, where there are some.
+    """
 
     sku: str
     brand: str
     block: FacingBlock
+    hangs: bool = False
 
     @property
     def order(self) -> tuple[str, float, str]:
@@ -35,7 +42,7 @@ class BayRanges:
 
     depth: of the boards. thickness: of a board. headroom: lowest and highest room above the products of a board. step:
     between possible heights of boards. boards: most boards of a bay. gap: the widest between neighbours. columns: most
-    facings of one product.
+    facings of one product. hooks: length of the hooks above the boards; 0 = none.
     """
 
     width: float
@@ -48,28 +55,37 @@ class BayRanges:
     boards: int = 8
     gap: float = 0.01
     columns: int = 8
+    hooks: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class BoardPlan:
-    """A board and what stands on it, from the left. height: of its top over the floor, metres."""
+    """A board and what stands on it, from the left. height: of its top over the floor, metres.
+
+    hangs: a row of hooks instead, of which `height` is the lower end. top: the upper end of the room there, metres.
+    """
 
     height: float
     products: tuple[ShelfProduct, ...]
+    hangs: bool = False
+    top: float = 0.0
 
 
 def plan_bays(
     products: Sequence[ShelfProduct], ranges: BayRanges, *, rng: np.random.Generator
 ) -> tuple[tuple[BoardPlan, ...], ...]:
-    """Return the boards of each bay, from below, with all products that fit on a board at all.
+    """Return the boards of each bay, from below, with all products that fit on a board at all; above them the hooks.
 
     Boards fill up in the order of brand and size. Every board is then filled with further facings, as shops do.
     """
-    rows = plan_rows(products, ranges, rng=rng)
+    rows = plan_rows([one for one in products if not one.hangs], ranges, rng=rng)
     rows.sort(key=_weight, reverse=True)
     heights = [
         _snap(_tallest(row) + ranges.thickness + float(rng.uniform(*ranges.headroom)), ranges.step) for row in rows
     ]
+    hung = plan_rows([one for one in products if one.hangs], ranges, rng=rng)
+    rows += sorted(hung, key=_tallest, reverse=True)
+    heights += [_snap(_tallest(row) + OVER_HOOKS, ranges.step) for row in rows[len(heights) :]]
     bays = _distribute(heights, ranges)
     # Neighbouring bays both have their heaviest products at the bottom: rows are dealt out like cards.
     return tuple(_stand([rows[i] for i in bay], [heights[i] for i in bay], ranges) for bay in bays)
@@ -87,8 +103,7 @@ def _rows(products: Sequence[ShelfProduct], ranges: BayRanges) -> list[list[Shel
     rows: list[list[ShelfProduct]] = [[]]
     left = ranges.width
     for product in products:
-        width = product.block.size[0] + ranges.gap
-        size = product.block.size
+        width, size = _width_of(product, ranges), product.block.size
         if width > ranges.width or size[1] > ranges.depth or size[2] > ranges.height:
             continue
         if width > left:
@@ -102,21 +117,24 @@ def _rows(products: Sequence[ShelfProduct], ranges: BayRanges) -> list[list[Shel
 
 def _fill(row: list[ShelfProduct], ranges: BayRanges, rng: np.random.Generator) -> list[ShelfProduct]:
     """Add facings until no product of the board has room for another one."""
-    left = ranges.width - sum(product.block.columns * (product.block.size[0] + ranges.gap) for product in row)
+    left = ranges.width - sum(product.block.columns * _width_of(product, ranges) for product in row)
     while True:
         able = [
             i
             for i, product in enumerate(row)
-            if product.block.stocked
-            and product.block.size[0] + ranges.gap <= left
-            and product.block.columns < ranges.columns
+            if product.block.stocked and _width_of(product, ranges) <= left and product.block.columns < ranges.columns
         ]
         if not able:
             return row
         chosen = able[int(rng.integers(len(able)))]
         block = row[chosen].block
         row[chosen] = replace(row[chosen], block=replace(block, columns=block.columns + 1))
-        left -= block.size[0] + ranges.gap
+        left -= _width_of(row[chosen], ranges)
+
+
+def _width_of(product: ShelfProduct, ranges: BayRanges) -> float:
+    """Return the width that each facing of a product takes, metres."""
+    return pitch_of(product.block) if product.hangs else float(product.block.size[0]) + ranges.gap
 
 
 def _tallest(row: Sequence[ShelfProduct]) -> float:
@@ -146,8 +164,9 @@ def _stand(rows: Sequence[list[ShelfProduct]], heights: Sequence[float], ranges:
     """Return the boards of one bay with their heights; the lowest row stands on the base."""
     level, boards = ranges.base, []
     for row, height in zip(rows, heights, strict=True):
-        room = height - ranges.thickness
-        boards.append(BoardPlan(round(level, 4), tuple(_stacked(product, room) for product in row)))
+        hangs, room, top = row[0].hangs, height - ranges.thickness, round(level + height, 4)
+        products = tuple(row) if hangs else tuple(_stacked(product, room) for product in row)
+        boards.append(BoardPlan(round(level, 4), products, hangs, top))
         level += height
     return tuple(boards)
 

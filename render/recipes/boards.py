@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from assets.fixtures.hooks import PLATE_WIDTH
 from assets.fixtures.surface import Surface
 from assets.library import Library
 from render.geometry import rotation_about_z, transform
@@ -30,11 +31,13 @@ from render.recipes.shop import (
     TagStyle,
     frame_part,
     opening,
+    sample_basket,
     sample_occluders,
     sample_tag_style,
     tag_placement,
     typical_side,
 )
+from render.recipes.talkers import ShelfTalker, sample_talker
 from render.scene import AreaLight, Placement
 from render.streams import StreamPurpose
 
@@ -68,11 +71,15 @@ class ShelvesRecipe(SceneRecipe):
 
 @dataclass(frozen=True, eq=False)
 class Fittings:
-    """The bays as built. around: further props, such as doors and the room. lights: those of the fixtures."""
+    """The bays as built. around: further props, such as doors and the room. lights: those of the fixtures.
+
+    reach: free room before the price rails, metres.
+    """
 
     bays: tuple[Bay, ...]
     around: tuple[Placement, ...] = ()
     lights: tuple[AreaLight, ...] = ()
+    reach: float = np.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +104,16 @@ class Board:
         return self.bay.surfaces[self.number]
 
 
+@dataclass(frozen=True, eq=False)
+class HungTag:
+    """A price tag on a rail. brand: of its product. left, right: x of its sides on the board, metres."""
+
+    board: Board
+    brand: str
+    left: float
+    right: float
+
+
 def lay_out_boards(
     recipe: ShelvesRecipe,
     request: SceneRequest,
@@ -110,7 +127,8 @@ def lay_out_boards(
     exchanged: has the ranges of misplaced and turned products. rng: exchanges them.
     """
     products, positions = _products(boards, exchanged, rng)
-    tags, marks = _hang_tags(recipe, request, boards)
+    tags, marks, hung = _hang_tags(recipe, request, boards)
+    talkers = _hang_talkers(recipe, request, hung, fittings.reach)
     low, high = _extent(boards)
     sizes = [product.block.size for board in boards for product in board.products]
     blocks = [block for board in boards for block in board.blocks]
@@ -124,11 +142,12 @@ def lay_out_boards(
     )
     props = request.streams.scene(StreamPurpose.PROPS)
     occluders = sample_occluders(recipe.occluders, props.uniform(low, high), rng=props)
-    lines = tuple(LineMark(board.name, _line(board)) for board in boards if board.surface.fixture_from_rail is not None)
+    occluders += sample_basket(recipe.occluders, (low, high), rng=props)
+    lines = tuple(LineMark(board.name, _line(board)) for board in boards if _has_front(board.surface))
     return SceneLayout(
         products,
         framing,
-        (*tags, *(bay.placement for bay in fittings.bays), *fittings.around, *occluders),
+        (*tags, *(bay.placement for bay in fittings.bays), *fittings.around, *talkers, *occluders),
         lights=LightWish((low + high) / 2, (FRONT - 1.2, FRONT + 1.2), (0.35, 0.95)),
         fixed_lights=fittings.lights,
         marks=replace(marks, gaps=_gaps(boards), lines=lines, positions=positions),
@@ -176,27 +195,58 @@ def _exchanged(board: Board, block: StockedBlock, item: StockedItem, by: FacingB
 
 def _hang_tags(
     recipe: ShelvesRecipe, request: SceneRequest, boards: Sequence[Board]
-) -> tuple[tuple[Placement, ...], ShopMarks]:
+) -> tuple[tuple[Placement, ...], ShopMarks, tuple[HungTag, ...]]:
     """Hang a tag at the left of each block. Gaps keep their tags."""
     rng = request.streams.scene(StreamPurpose.STACKS)
     rail = max((board.surface.rail_height for board in boards), default=0.039)
     style, tagged = sample_tag_style(recipe.tags, rail, rng=rng), float(rng.uniform(*recipe.tags.tagged))
     placements: list[Placement] = []
     tags: list[TagMark] = []
+    hung: list[HungTag] = []
     for board in boards:
         reached = -board.support.width / 2
+        fitting = _fitting_style(style, board.surface)
         for product, block, position in zip(board.products, board.blocks, board.positions, strict=True):
-            hung = rng.random() < tagged
-            if not block.columns or not hung or board.surface.fixture_from_rail is None:
+            wanted = rng.random() < tagged
+            if not block.columns or not wanted or board.surface.fixture_from_rail is None:
                 continue
-            left = max(block.columns[0][0], reached + 0.002)
-            if left + style.width > board.support.width / 2:
+            left, right = block.columns[0]
+            left = left if board.surface.kind != "hook" else (left + right - fitting.width) / 2
+            left = max(left, reached + 0.002)
+            if left + fitting.width > board.support.width / 2:
                 continue
-            reached = left + style.width
-            placement, text = _tag(board, product.sku, left + style.width / 2, style, request.library, rng)
+            reached = left + fitting.width
+            placement, text = _tag(board, product.sku, left + fitting.width / 2, fitting, request.library, rng)
             tags.append(TagMark(len(placements), position, text))
             placements.append(placement)
-    return tuple(placements), ShopMarks(tuple(tags))
+            hung.append(HungTag(board, product.brand, left, reached))
+    return tuple(placements), ShopMarks(tuple(tags)), tuple(hung)
+
+
+def _hang_talkers(
+    recipe: ShelvesRecipe, request: SceneRequest, tags: Sequence[HungTag], reach: float
+) -> tuple[Placement, ...]:
+    """Hang a talker beside a tag now and then, clear of other tags and talkers."""
+    rng = request.streams.scene(StreamPurpose.TALKERS)
+    chance = float(rng.uniform(*recipe.tags.talkers))
+    talkers: list[ShelfTalker] = []
+    last: HungTag | None = None
+    for number, tag in enumerate(tags):
+        free = min((one.left for one in tags[number + 1 : number + 2] if one.board is tag.board), default=np.inf)
+        covered = last is not None and last.board is tag.board and talkers[-1].right > tag.right
+        if rng.random() >= chance or covered or not _has_front(tag.board.surface):
+            continue
+        pose = tag.board.bay.placement.world_from_object
+        talker = sample_talker(tag.brand, tag.board.surface, pose, (tag.right, free), reach, rng=rng)
+        if talker is not None:
+            talkers.append(talker)
+            last = tag
+    return tuple(talker.placement for talker in talkers)
+
+
+def _fitting_style(style: TagStyle, surface: Surface) -> TagStyle:
+    """Return the style of the tags of a board, or of narrower ones for the plates of hooks."""
+    return style if surface.kind != "hook" else replace(style, width=min(style.width, PLATE_WIDTH))
 
 
 def _tag(
@@ -222,6 +272,11 @@ def _gaps(boards: Sequence[Board]) -> tuple[GapMark, ...]:
                 )
                 found.append(GapMark(position, product.sku, corners))
     return tuple(found)
+
+
+def _has_front(surface: Surface) -> bool:
+    """Return whether a board's front with its rail can be seen; rows of hooks have none."""
+    return surface.kind != "hook" and surface.fixture_from_rail is not None
 
 
 def _line(board: Board) -> NDArray[np.float64]:

@@ -170,7 +170,7 @@ def _lay_out_pallets(recipe: EndcapRecipe, request: SceneRequest, rng: np.random
         boards.append(board)
         cartons += [placement for stack in opened for placement in _cartons(stack, layout)]
     room = sample_room(len(rows) * pitch, ranges.depth + 0.1, 0.5, goods=bool(rng.random() < 0.2), rng=rng)
-    fittings = Fittings(tuple(board.bay for board in boards), (*cartons, room))
+    fittings = Fittings(tuple(board.bay for board in boards), (*cartons, room), reach=0.0)
     camera = recipe.camera.model_copy(update={"height_deg": recipe.pallets.height_deg})
     seen = recipe.model_copy(update={"camera": camera})
     return _with_stands(lay_out_boards(seen, request, boards, fittings, recipe.products, layout))

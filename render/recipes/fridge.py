@@ -127,7 +127,7 @@ def _fittings(
         if closed:
             around += _doors(looks, interior, count, frame, rng)
     room = sample_room(len(plans) * pitch, ranges.depth + 0.2, height, goods=False, rng=rng)
-    return Fittings(tuple(bays), (*around, room), tuple(lights[:MAX_STRIPS]))
+    return Fittings(tuple(bays), (*around, room), tuple(lights[:MAX_STRIPS]), DOOR_GAP if closed else np.inf)
 
 
 def _cooler_around(recipe: FridgeRecipe, planogram: Planogram, rng: np.random.Generator) -> PlanogramStand:

@@ -68,7 +68,7 @@ def lay_out_planogram(
         elif shelf.kind not in UNSEEN:
             boards.append(_fill_shelf(stocked, shelf, pose, stood, request, params, rng))
     around = (*(bay.placement for bay in bare), *stood.around)
-    fittings = Fittings(tuple(board.bay for board in boards), around, stood.lights)
+    fittings = Fittings(tuple(board.bay for board in boards), around, stood.lights, reach=0.0)
     return lay_out_boards(recipe, request, boards, fittings, recipe.disturbance, rng)
 
 

@@ -11,6 +11,7 @@ from assets.props.look import Color, FixtureValue
 from render.layout import SceneLayout, SceneRequest, Support
 from render.placement.capping import cap_block
 from render.placement.facings import FacingBlock, FacingParams, set_in_facings
+from render.placement.hanging import can_hang, hang_blocks
 from render.placement.leaning import lean_items
 from render.placement.shelving import BayRanges, BoardPlan, ShelfProduct, plan_bays
 from render.recipes.boards import Board, Fittings, ShelvesRecipe, lay_out_boards
@@ -48,8 +49,8 @@ def sample_products(
     recipe: ShelvesRecipe, request: SceneRequest, ranges: BayRanges, *, rng: np.random.Generator
 ) -> tuple[BayRanges, list[ShelfProduct]]:
     """Sample facings of each product, those that are sold out too; the bays have room for the largest one."""
-    products = [_wanted(recipe, request, sku, number, rng) for number, sku in enumerate(request.skus)]
-    products += _sold_out(recipe, request, rng)
+    products = [_wanted(recipe, request, ranges, sku, number, rng) for number, sku in enumerate(request.skus)]
+    products += _sold_out(recipe, request, ranges, rng)
     widest = max((float(product.block.size[0]) for product in products), default=0.0)
     deepest = max((float(product.block.size[1]) for product in products), default=0.0)
     # A product wider or deeper than a bay gets a bay of its size: no SKU is left out.
@@ -63,7 +64,12 @@ def sample_products(
 
 
 def _wanted(
-    recipe: ShelvesRecipe, request: SceneRequest, sku: str, number: int, rng: np.random.Generator
+    recipe: ShelvesRecipe,
+    request: SceneRequest,
+    ranges: BayRanges,
+    sku: str,
+    number: int,
+    rng: np.random.Generator,
 ) -> ShelfProduct:
     """Sample facings, rows and layers of a product. number: its place in the request, -1 if it is not among those."""
     wanted = recipe.products
@@ -74,15 +80,20 @@ def _wanted(
     layers = int(rng.integers(2, 5)) if rng.random() < wanted.stack else 1
     turn = np.round(request.orientations[number][0] * 4) * np.pi / 2 if request.orientations and number >= 0 else 0.0
     block = FacingBlock(request.library.rest(sku), max(columns, 1), rows, float(turn), layers, stocked=number >= 0)
-    return ShelfProduct(sku, request.library.catalog.find(sku).brand, block)
+    found = request.library.catalog.find(sku)
+    # Neither side of a card can be seen from the aisle: what must show one stands.
+    hangs = ranges.hooks > 0 and abs(np.sin(block.turn)) < 0.5 and can_hang(found, block.size)
+    return ShelfProduct(sku, found.brand, block, hangs)
 
 
-def _sold_out(recipe: ShelvesRecipe, request: SceneRequest, rng: np.random.Generator) -> list[ShelfProduct]:
+def _sold_out(
+    recipe: ShelvesRecipe, request: SceneRequest, ranges: BayRanges, rng: np.random.Generator
+) -> list[ShelfProduct]:
     """Choose further products of the catalogue of which only the tags are there."""
     number = int(rng.binomial(len(request.skus), rng.uniform(*recipe.products.sold_out)))
     keys = request.library.catalog.keys
     others = {keys[int(i)] for i in rng.integers(len(keys), size=number)} - {*request.skus}
-    return [_wanted(recipe, request, sku, -1, rng) for sku in sorted(others)]
+    return [_wanted(recipe, request, ranges, sku, -1, rng) for sku in sorted(others)]
 
 
 def _fill_board(
@@ -104,12 +115,15 @@ def _fill_board(
         sold_out=float(rng.uniform(*ranges.sold_out)),
     )
     wanted = [product.block for product in plan.products]
-    blocks = set_in_facings(wanted, support, params, rng=rng)
-    blocks = tuple(
-        cap_block(block, one, support, params.turn, rng=untidy) if untidy.random() < ranges.capped else one
-        for block, one in zip(wanted, blocks, strict=True)
-    )
-    blocks = lean_items(wanted, blocks, support, float(untidy.uniform(*ranges.leaning)), rng=untidy)
+    if plan.hangs:
+        blocks = hang_blocks(wanted, support, params.missing, params.sold_out, rng=rng)
+    else:
+        blocks = set_in_facings(wanted, support, params, rng=rng)
+        blocks = tuple(
+            cap_block(block, one, support, params.turn, rng=untidy) if untidy.random() < ranges.capped else one
+            for block, one in zip(wanted, blocks, strict=True)
+        )
+        blocks = lean_items(wanted, blocks, support, float(untidy.uniform(*ranges.leaning)), rng=untidy)
     name = f"{bay.name}/{number + 1}"
     positions = tuple(f"{name}/{place}" for place in range(1, len(blocks) + 1))
     return Board(name, bay, number, support, plan.products, blocks, positions)
@@ -129,7 +143,7 @@ def stand_bay(
         pose,
         f"{name} {number + 1}",
         width=ranges.width,
-        boards=tuple(board.height for board in plans[number]),
+        boards=tuple(board.height for board in plans[number] if not board.hangs),
         board_depths=(ranges.depth,),
         thickness=ranges.thickness,
         **look,

@@ -60,6 +60,14 @@ FLOORS: tuple[Color, ...] = (
     (0.5, 0.42, 0.33),
     (0.4, 0.41, 0.43),
 )
+# Shopping baskets: red, blue, green, black, grey.
+BASKETS: tuple[Color, ...] = (
+    (0.75, 0.08, 0.08),
+    (0.1, 0.22, 0.55),
+    (0.1, 0.42, 0.2),
+    (0.1, 0.1, 0.11),
+    (0.45, 0.46, 0.48),
+)
 MAX_RAIL_M = 0.1
 # Fields behind prices: white paper, yellow, red and orange offers.
 ACCENTS: tuple[Color, ...] = (
@@ -113,6 +121,9 @@ class PriceTags(Section):
 
     tagged: ShareSpan = Field((0.7, 1.0), description="chance that a block of facings has a tag")
     electronic: Share = Field(0.3, description="chance that the shop has electronic labels")
+    talkers: ShareSpan = Field(
+        (0.0, 0.15), description="chance that a printed card stands out or hangs down beside a tag (shelf talker)"
+    )
 
 
 class AisleCamera(Section):
@@ -131,6 +142,7 @@ class Occluders(Section):
     """Things before the shelf that hide products and are never labelled."""
 
     chance: Share = Field(0.12, description="chance of an arm before the shelf")
+    basket: Share = Field(0.1, description="chance of a shopping basket, on the floor or carried")
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,6 +298,25 @@ def sample_occluders(occluders: Occluders, target: NDArray, *, rng: np.random.Ge
         "sleeve",
     )
     return hand, forearm
+
+
+def sample_basket(
+    occluders: Occluders, extent: tuple[NDArray, NDArray], *, rng: np.random.Generator
+) -> tuple[Placement, ...]:
+    """Sample a shopping basket before the shelf; mostly nothing.
+
+    extent: lowest and highest corner (3,) of the fronts, metres.
+    """
+    if rng.random() >= occluders.basket:
+        return ()
+    low, high = extent
+    color = BASKETS[int(rng.integers(len(BASKETS)))]
+    carried, height = bool(rng.random() < 0.5), float(rng.uniform(0.3, 0.95))
+    pose = np.eye(4)
+    pose[:3, :3] = rotation_about_z(rng.normal(0, 0.3))
+    # Clear of the doors of coolers.
+    pose[:3, 3] = rng.uniform(low[0], high[0]), low[1] - rng.uniform(0.4, 0.6), height if carried else 0.0
+    return (stand_fixture("basket", pose, "basket", raised=carried, color=color).placement,)
 
 
 def _turn(yaw: float, pitch: float) -> NDArray[np.float64]:

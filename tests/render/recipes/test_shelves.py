@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+import trimesh
 
 from render.choice import SceneProducts
 from render.geometry import camera_from_world, project, transform
@@ -13,9 +14,9 @@ from render.labels import trace_geometry
 from render.recipes import recipe_from_yaml
 from render.recipes.shop import BOX_SHARES
 from render.sample import sample_scene
-from render.scene import SceneSpec, mesh_of
+from render.scene import Placement, SceneSpec, mesh_of
 from support.scenes import THREE_PRODUCTS as LIBRARY
-from support.scenes import draw
+from support.scenes import StubLibrary, cube, draw, mesh_from
 
 PALLETS = "recipe: endcap\nbase: pallet"
 SHOPS = ("shelf", "fridge", "endcap", PALLETS)
@@ -84,6 +85,75 @@ def test_gaps_are_free_and_face_the_aisle() -> None:
                     )
                     assert not inside.all()
     assert found
+
+
+@pytest.mark.parametrize("recipe", ["shelf", "fridge"])
+def test_talkers_are_clear_of_tags_products_and_doors_and_are_no_tags(recipe: str) -> None:
+    flat = "\ncoolers: {slope_deg: 0}" if recipe == "fridge" else ""
+    few = "products: {count: 4, facings: [1, 3], rows: 1}"
+    settings = recipe_from_yaml(f"recipe: {recipe}\n{few}\ntags: {{tagged: 1, talkers: 1}}{flat}", where="test")
+    found = 0
+    for index in range(3):
+        scene = sample_scene(LIBRARY, settings, seed=1, index=index, view=0, width=160, height=120)
+        assert scene.marks is not None
+        boxes = []
+        for placement in scene.placements:
+            corners = transform(placement.world_from_object, mesh_of(LIBRARY, placement).vertices.astype(float))
+            boxes.append((corners.min(axis=0), corners.max(axis=0)))
+        for number, placement in enumerate(scene.placements):
+            if placement.key != "shelf talker":
+                continue
+            found += 1
+            assert number + 1 not in {tag.instance for tag in scene.marks.tags}
+            for other, (low, high) in zip(scene.placements, boxes, strict=True):
+                if other is not placement and (other.kind == "product" or other.fixture.kind in ("tag", "door")):
+                    apart = (low >= boxes[number][1]) | (high <= boxes[number][0])
+                    assert apart.any() or (other.key.startswith("door") and low[1] < -0.8)  # an open one
+    assert found
+
+
+def test_hung_products_are_tagged_at_their_hooks_and_touch_nothing() -> None:
+    card = trimesh.creation.box((0.07, 0.02, 0.11))
+    card.apply_translation([0, 0, 0.055])
+    library = StubLibrary({"box": cube(0.12, "box"), "card": mesh_from(card, "card")})
+    text = "recipe: shelf\nproducts: {count: 2, sold_out: [0.3, 0.4]}\ntags: {tagged: 1}\nbays: {pegboard: 1, hooks: 1}"
+    settings = recipe_from_yaml(text, where="test")
+    scene = sample_scene(library, settings, seed=0, index=0, view=0, width=16, height=12)  # type: ignore[arg-type]
+    assert scene.marks is not None
+    boards = {line.name for line in scene.marks.lines}
+    tags = {tag.position: scene.placements[tag.instance - 1] for tag in scene.marks.tags}
+    boxes, hung = [], []
+    for position, placement in zip(scene.marks.positions, scene.placements, strict=False):
+        corners = transform(placement.world_from_object, library.product(placement.key).vertices.astype(float))
+        boxes.append((corners.min(axis=0), corners.max(axis=0)))
+        if position and position.rpartition("/")[0] not in boards:
+            assert placement.key == "card"
+            hung.append(len(boxes) - 1)
+            tag = tags[position].world_from_object[:3, 3]
+            assert tags[position].key == "tag card" and tag[2] > boxes[-1][1][2] and tag[1] < boxes[-1][0][1]
+    assert len(hung) > 3
+    assert any(gap.position.rpartition("/")[0] not in boards for gap in scene.marks.gaps)
+    lows, highs = (np.array(corners) for corners in zip(*boxes, strict=True))
+    meet = ((lows[:, None] < highs) & (lows < highs[:, None])).all(axis=2)
+    assert meet[hung].sum() == len(hung)  # each with itself
+
+
+def test_baskets_and_talkers_leave_the_rest_of_a_scene_as_it_is() -> None:
+    def placed(chance: int) -> list[Placement]:
+        text = f"recipe: shelf\ntags: {{talkers: {chance}}}\noccluders: {{basket: {chance}}}"
+        settings = recipe_from_yaml(text, where="test")
+        scene = sample_scene(LIBRARY, settings, seed=1, index=0, view=0, width=16, height=12)  # type: ignore[arg-type]
+        return list(scene.placements)
+
+    without, more = placed(0), placed(1)
+    further = [one for one in more if one.key in ("basket", "shelf talker")]
+    (basket,) = (one for one in further if one.key == "basket")
+    assert len(further) > 1 and basket.kind == "prop"
+    assert [(one.key, one.world_from_object.tobytes()) for one in more if one not in further] == [
+        (one.key, one.world_from_object.tobytes()) for one in without
+    ]
+    front = min(one.world_from_object[1, 3] for one in without if one.kind == "product")
+    assert basket.world_from_object[1, 3] < front - 0.3
 
 
 @pytest.mark.parametrize("recipe", SHOPS)
