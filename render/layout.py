@@ -36,6 +36,11 @@ class SceneRequest:
     planogram: StockedPlanogram | None = None
 
     @property
+    def aspect(self) -> float:
+        """Width / height of the image."""
+        return self.width / self.height
+
+    @property
     def skus(self) -> tuple[str, ...]:
         """SKUs to show."""
         return self.products.skus

@@ -15,6 +15,7 @@ from assets.mesh.gltf import BINARY_CHUNK, GLB_MAGIC, JSON_CHUNK
 from assets.mesh.gltf_parts import TRANSMISSION
 from assets.mesh.types import Material, Mesh
 
+EMISSION = "KHR_materials_emissive_strength"
 # glTF has Y up; the inverse of the conversion on import.
 Y_UP_FROM_Z = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 FLOAT, UINT32 = 5126, 5125
@@ -75,9 +76,18 @@ class _Writer:
             entry |= {"alphaMode": "MASK", "alphaCutoff": material.alpha_cutoff}
         if material.transmission:
             entry["extensions"] = {TRANSMISSION: {"transmissionFactor": material.transmission}}
-            self._tree["extensionsUsed"] = [TRANSMISSION]
+            self._use(TRANSMISSION)
+        if material.emission:
+            entry["emissiveFactor"] = look["baseColorFactor"][:3]
+            entry["extensions"] = {EMISSION: {"emissiveStrength": material.emission}}
+            self._use(EMISSION)
         self._tree["materials"].append(entry)
         return len(self._tree["materials"]) - 1
+
+    def _use(self, extension: str) -> None:
+        used = self._tree.setdefault("extensionsUsed", [])
+        if extension not in used:
+            used.append(extension)
 
     def finished(self, primitives: list[dict[str, Any]]) -> bytes:
         tree = {

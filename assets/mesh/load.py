@@ -210,6 +210,7 @@ def mesh_key(parts: Sequence[MeshPart], **arrays: NDArray | None) -> str:
         text = (part.face_start, part.face_stop, material.roughness, material.metallic, material.alpha_cutoff)
         digest.update(repr((text, material.base_color.tolist())).encode())
         digest.update(b"" if material.glass is None else repr(material.glass).encode())
+        digest.update(b"" if material.lamp is None else f"emission {material.lamp!r}".encode())
         digest.update(b"" if material.texture is None else repr(material.texture.shape).encode())
         digest.update(b"" if material.texture is None else material.texture.tobytes())
     return digest.hexdigest()[:32]

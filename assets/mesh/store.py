@@ -51,6 +51,7 @@ def write_mesh(path: Path, mesh: Mesh) -> None:
                 "metallic": material.metallic,
                 "alpha_cutoff": material.alpha_cutoff,
                 **({} if material.glass is None else {"transmission": material.transmission, "pane": material.pane}),
+                **({} if material.lamp is None else {"emission": material.lamp}),
             }
         )
     about = json.dumps({"key": mesh.key, "parts": parts})

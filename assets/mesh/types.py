@@ -41,6 +41,8 @@ class Material:
     transmission: 0 to 1, share of the light that passes straight through each face after its reflection, tinted by the
     base colour (a thin sheet: nothing is refracted). pane: the surface is looked through (the glass door of a cooler):
     rays of labels never hit it, whereas every other transparent surface (a bottle, shrink wrap) is solid for labels.
+    emission: radiance of a lamp times its base colour, in the unit of the environment, whose mean is 1. It is seen and
+    mirrored, but lights nothing: the lights of a scene do. A lamp reflects nothing.
     """
 
     base_color: NDArray[np.float64]
@@ -50,6 +52,7 @@ class Material:
     alpha_cutoff: float | None = None
     transmission: float = 0.0
     pane: bool = False
+    emission: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_color", frozen_array(self.base_color, np.float64, (4,), "base_color"))
@@ -57,11 +60,18 @@ class Material:
             object.__setattr__(self, "texture", frozen_array(self.texture, np.uint8, (None, None, 4), "texture"))
         if not 0 <= self.transmission <= 1 or (self.pane and not self.transmission):
             raise ValueError(f"transmission: expected 0 to 1, over 0 for a pane, found {self.transmission}")
+        if not 0 <= self.emission < float("inf"):
+            raise ValueError(f"emission: expected 0 or more, found {self.emission}")
 
     @property
     def glass(self) -> tuple[float, bool] | None:
         """Transmission and pane; None if it is opaque. Keys and files leave it out then, as before it existed."""
         return (self.transmission, self.pane) if self.transmission else None
+
+    @property
+    def lamp(self) -> float | None:
+        """Emission; None if it does not shine. Keys and files leave it out then, as before it existed."""
+        return self.emission or None
 
 
 @dataclass(frozen=True)

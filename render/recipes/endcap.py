@@ -106,10 +106,14 @@ def lay_out(recipe: EndcapRecipe, request: SceneRequest) -> SceneLayout:
         depth=float(rng.choice(DEPTHS)),
         headroom=recipe.caps.headroom_m,
     )
-    return lay_out_shelves(recipe, request, ranges, lambda fitted, plans: _fittings(recipe, fitted, plans, rng))
+    return lay_out_shelves(
+        recipe, request, ranges, lambda fitted, plans: _fittings(recipe, request, fitted, plans, rng)
+    )
 
 
-def _fittings(recipe: EndcapRecipe, ranges: BayRanges, plans: BayPlans, rng: np.random.Generator) -> Fittings:
+def _fittings(
+    recipe: EndcapRecipe, request: SceneRequest, ranges: BayRanges, plans: BayPlans, rng: np.random.Generator
+) -> Fittings:
     """Stand one end cap per plan."""
     color, back = sample_paint(rng=rng), sample_paint(rng=rng)
     sign = tuple(float(part) for part in rng.uniform(0.05, 0.95, size=3))
@@ -135,7 +139,8 @@ def _fittings(recipe: EndcapRecipe, ranges: BayRanges, plans: BayPlans, rng: np.
             sides=sides,
         )
         bays.append(bay)
-    room = sample_room(len(plans) * pitch + 0.4, ranges.depth + 0.05, 0.5, goods=False, rng=rng)
+    seen = recipe.camera.reach(len(plans) * pitch, max(plan[-1].height for plan in plans) + 0.5, request.aspect)
+    room = sample_room(len(plans) * pitch + 0.4, ranges.depth + 0.05, 0.5, seen, goods=False, rng=rng)
     return Fittings(tuple(bays), (room,))
 
 
@@ -169,9 +174,10 @@ def _lay_out_pallets(recipe: EndcapRecipe, request: SceneRequest, rng: np.random
         board, opened = _stack(recipe, bay, row, deck, layout)
         boards.append(board)
         cartons += [placement for stack in opened for placement in _cartons(stack, layout)]
-    room = sample_room(len(rows) * pitch, ranges.depth + 0.1, 0.5, goods=bool(rng.random() < 0.2), rng=rng)
-    fittings = Fittings(tuple(board.bay for board in boards), (*cartons, room), reach=0.0)
     camera = recipe.camera.model_copy(update={"height_deg": recipe.pallets.height_deg})
+    reach = camera.reach(len(rows) * pitch, recipe.pallets.height_m[1] + 0.5, request.aspect)
+    room = sample_room(len(rows) * pitch, ranges.depth + 0.1, 0.5, reach, goods=bool(rng.random() < 0.2), rng=rng)
+    fittings = Fittings(tuple(board.bay for board in boards), (*cartons, room), reach=0.0)
     seen = recipe.model_copy(update={"camera": camera})
     return _with_stands(lay_out_boards(seen, request, boards, fittings, recipe.products, layout))
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from assets.fixtures.cooler import DOOR, DOOR_GAP, MULLION, WALL, CoolerFixture
+from assets.color import srgb_from_linear
+from assets.fixtures.cooler import DOOR, DOOR_GAP, MULLION, STRIP, WALL, CoolerFixture
 from assets.fixtures.cooler import depth as cooler_depth
 from assets.planogram.types import Planogram
 from assets.props.look import Color, FixtureValue
@@ -36,7 +37,7 @@ DOOR_WIDTHS, DEPTHS = (0.61, 0.66, 0.71, 0.762), (0.45, 0.5, 0.6, 0.7)
 CABINETS = ((0.1, 0.1, 0.11), (0.9, 0.9, 0.9), (0.55, 0.56, 0.58), (0.1, 0.16, 0.32))
 # Lights beyond the mullions of two doors would each cost a shadow map.
 MAX_STRIPS, MAX_DOORS = 3, 60
-STRIP_M = 0.02
+STRIP_M, STRIP_ENDS = 0.02, 0.1
 
 
 class Coolers(Section):
@@ -74,7 +75,7 @@ def lay_out(recipe: FridgeRecipe, request: SceneRequest) -> SceneLayout:
     """Lay out coolers in a room; all views share them."""
     rng = request.streams.scene(StreamPurpose.TABLE)
     if request.planogram is not None:
-        return lay_out_planogram(recipe, request, lambda planogram: _cooler_around(recipe, planogram, rng))
+        return lay_out_planogram(recipe, request, lambda planogram: _cooler_around(recipe, request, planogram, rng))
     doors = int(rng.integers(recipe.coolers.doors[0], recipe.coolers.doors[1] + 1))
     ranges = BayRanges(
         width=doors * float(rng.choice(DOOR_WIDTHS)),
@@ -85,11 +86,18 @@ def lay_out(recipe: FridgeRecipe, request: SceneRequest) -> SceneLayout:
         headroom=recipe.coolers.headroom_m,
         boards=7,
     )
-    return lay_out_shelves(recipe, request, ranges, lambda fitted, plans: _fittings(recipe, fitted, plans, doors, rng))
+    return lay_out_shelves(
+        recipe, request, ranges, lambda fitted, plans: _fittings(recipe, request, fitted, plans, doors, rng)
+    )
 
 
 def _fittings(
-    recipe: FridgeRecipe, ranges: BayRanges, plans: BayPlans, doors: int, rng: np.random.Generator
+    recipe: FridgeRecipe,
+    request: SceneRequest,
+    ranges: BayRanges,
+    plans: BayPlans,
+    doors: int,
+    rng: np.random.Generator,
 ) -> Fittings:
     """Stand a cooler per plan, with doors and strips of light."""
     looks = recipe.coolers
@@ -101,8 +109,10 @@ def _fittings(
     # A shelf on top needs room for its products under the sign.
     height = round(min(max(highest + 0.42 + header, 1.2), 3.0), 2)
     pitch = ranges.width + 2 * WALL + 0.004
+    plinth = min(0.16, round(min(plan[0].height for plan in plans) - 0.04, 2))
+    shine = _sample_strips(looks, ranges.width / doors, height - header - plinth, rng)
     bays, around, lights = [], [], []
-    for number, plan in enumerate(plans):
+    for number in range(len(plans)):
         bay = stand_bay(
             "cooler",
             "cooler",
@@ -119,18 +129,23 @@ def _fittings(
             frame_color=frame,
             header=header,
             header_color=tuple(float(part) for part in cloth),
-            plinth=min(0.16, round(plan[0].height - 0.04, 2)),
+            plinth=plinth,
+            strip_color=shine.color,
+            strip_radiance=shine.radiance,
         )
         bays.append(bay)
         interior = _interior_of(bay, height - header)
-        lights += _strips(looks, interior, doors, rng)
+        lights += _strips(shine, interior, doors)
         if closed:
             around += _doors(looks, interior, count, frame, rng)
-    room = sample_room(len(plans) * pitch, ranges.depth + 0.2, height, goods=False, rng=rng)
+    seen = recipe.camera.reach(len(plans) * pitch, height, request.aspect)
+    room = sample_room(len(plans) * pitch, ranges.depth + 0.2, height, seen, goods=False, rng=rng)
     return Fittings(tuple(bays), (*around, room), tuple(lights[:MAX_STRIPS]), DOOR_GAP if closed else np.inf)
 
 
-def _cooler_around(recipe: FridgeRecipe, planogram: Planogram, rng: np.random.Generator) -> PlanogramStand:
+def _cooler_around(
+    recipe: FridgeRecipe, request: SceneRequest, planogram: Planogram, rng: np.random.Generator
+) -> PlanogramStand:
     """Stand one cooler around the shelves of a planogram; its doors follow the planogram's, if it has any."""
     looks, hinged = recipe.coolers, sum(bool(bay.door) for bay in planogram.bays)
     frame, cloth = tint(CABINETS[int(rng.integers(len(CABINETS)))], rng=rng), rng.uniform(0.05, 0.9, size=3)
@@ -138,9 +153,12 @@ def _cooler_around(recipe: FridgeRecipe, planogram: Planogram, rng: np.random.Ge
     closed = bool(rng.random() < looks.closed) or bool(hinged)
     header = float(np.clip(3.0 - planogram.height, 0.0, np.round(rng.uniform(0.12, 0.35), 2)))
     tilt, inner, back = float(rng.uniform(0, 20)), tint((0.93, 0.93, 0.92), rng=rng), back_of(planogram)
+    width, height = max(planogram.width, 0.2), float(np.clip(planogram.height + header, 1.0, 3.0))
+    plinth = plinth_of(planogram, 0.4)
+    shine = _sample_strips(looks, width / doors, height - header - plinth, rng)
     settings: dict[str, FixtureValue] = {
-        "width": max(planogram.width, 0.2),
-        "height": float(np.clip(planogram.height + header, 1.0, 3.0)),
+        "width": width,
+        "height": height,
         "boards": (),
         "board_depths": (float(np.clip(back, 0.1, 1.5)),),
         "doors": doors if closed else 0,
@@ -150,16 +168,19 @@ def _cooler_around(recipe: FridgeRecipe, planogram: Planogram, rng: np.random.Ge
         "frame_color": frame,
         "header": header,
         "header_color": tuple(float(part) for part in cloth),
-        "plinth": plinth_of(planogram, 0.4),
+        "plinth": plinth,
+        "strip_color": shine.color,
+        "strip_radiance": shine.radiance,
     }
     cooler = CoolerFixture.model_validate(settings)
     reach, top = cooler_depth(cooler) / 2, cooler.height - cooler.header
     interior = _Interior(0.0, cooler.width, -reach + (DOOR if closed else 0.0), cooler.plinth, top)
     cabinet = stand_fixture("cooler", np.eye(4), "cooler", **settings).placement
     hung = _doors(looks, interior, doors, frame, rng) if closed else []
-    strips = _strips(looks, interior, doors, rng)
+    strips = _strips(shine, interior, doors)
     lit = np.unique(np.linspace(0, len(strips) - 1, MAX_STRIPS).round().astype(int))
-    room = sample_room(planogram.width + 2 * WALL, min(2 * reach, 1.5), cooler.height, goods=False, rng=rng)
+    seen = recipe.camera.reach(planogram.width, cooler.height, request.aspect)
+    room = sample_room(planogram.width + 2 * WALL, min(2 * reach, 1.5), cooler.height, seen, goods=False, rng=rng)
     look: dict[str, FixtureValue] = {"rail_height": 0.03, "rail_tilt_deg": tilt, "color": inner}
     return PlanogramStand(reach - WALL - back, look, (cabinet, *hung, room), tuple(strips[i] for i in lit), wires=True)
 
@@ -221,19 +242,34 @@ def _hinge(origin: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
     return pose
 
 
-def _strips(looks: Coolers, interior: _Interior, doors: int, rng: np.random.Generator) -> list[AreaLight]:
+@dataclass(frozen=True)
+class _Shine:
+    """Light of the strips of a cooler. color: sRGB. radiance: in the unit of the environment. rgb: linear, relative."""
+
+    color: Color
+    radiance: float
+    rgb: Color
+
+
+def _sample_strips(looks: Coolers, door: float, height: float, rng: np.random.Generator) -> _Shine:
+    """Sample the light of strips beside doors of a width and height, metres."""
+    rgb = relative_rgb(float(rng.uniform(*looks.strip_kelvin)))
+    # A strip of light of radiance L and area A gives the irradiance L A / d^2 at a distance d, here half a door.
+    radiance = float(rng.uniform(*looks.strip_share)) * np.pi * (door / 2) ** 2 / ((height - STRIP_ENDS) * STRIP_M)
+    red, green, blue = (round(float(part), 3) for part in srgb_from_linear(np.array(rgb) / max(rgb)))
+    return _Shine((red, green, blue), round(radiance, 2), rgb)
+
+
+def _strips(shine: _Shine, interior: _Interior, doors: int) -> list[AreaLight]:
     """Put a strip of light into each mullion, shining inwards on the fronts."""
     inner, x0, front = interior.width, interior.x, interior.front
-    length, middle = interior.top - interior.plinth - 0.1, (interior.top + interior.plinth) / 2
-    red, green, blue = relative_rgb(float(rng.uniform(*looks.strip_kelvin)))
-    # A strip of light of radiance L and area A gives the irradiance L A / d^2 at a distance d, here half a door.
-    distance = inner / doors / 2
-    radiance = float(rng.uniform(*looks.strip_share)) * np.pi * distance**2 / (length * STRIP_M)
+    length, middle = interior.top - interior.plinth - STRIP_ENDS, (interior.top + interior.plinth) / 2
+    red, green, blue = (shine.radiance * part for part in shine.rgb)
     strips = []
     for number in range(doors + 1):
         x = x0 - inner / 2 + number * inner / doors
         aim = np.sign(x0 - x) * 0.25 if number in (0, doors) else 0.0
         x += float(np.sign(x0 - x)) * MULLION / 2 if number in (0, doors) else 0.0
-        pose = look_at(np.array([x, front + 0.045, middle]), np.array([x + aim, front + 0.4, middle]))
-        strips.append(AreaLight(pose, STRIP_M, length, (radiance * red, radiance * green, radiance * blue)))
+        pose = look_at(np.array([x, front + 0.04 + STRIP[1] + 0.003, middle]), np.array([x + aim, front + 0.4, middle]))
+        strips.append(AreaLight(pose, STRIP_M, length, (red, green, blue)))
     return strips

@@ -66,7 +66,7 @@ def lay_out(recipe: ShelfRecipe, request: SceneRequest) -> SceneLayout:
     """Lay out gondola bays in a room; all views share them."""
     rng = request.streams.scene(StreamPurpose.TABLE)
     if request.planogram is not None:
-        return lay_out_planogram(recipe, request, lambda planogram: _gondolas_around(recipe, planogram, rng))
+        return lay_out_planogram(recipe, request, lambda planogram: _gondolas_around(recipe, request, planogram, rng))
     region = int(rng.random() < recipe.bays.us)
     ranges = BayRanges(
         width=float(rng.choice(WIDTHS[region])),
@@ -86,7 +86,8 @@ def lay_out(recipe: ShelfRecipe, request: SceneRequest) -> SceneLayout:
         hooked = [_add_hooks(bay, plan, ranges) for bay, plan in zip(bays, plans, strict=True)]
         width, top = len(bays) * (ranges.width + UPRIGHT_M), max(plan[-1].height for plan in plans) + 0.3
         goods = bool(rng.random() < recipe.bays.goods)
-        room = sample_room(width, ranges.depth + 0.05, top, goods=goods, rng=rng)
+        reach = recipe.camera.reach(width, top, request.aspect)
+        room = sample_room(width, ranges.depth + 0.05, top, reach, goods=goods, rng=rng)
         hung = (row for _, rows in hooked for row in rows)
         return Fittings(tuple(bay for bay, _ in hooked), (*hung, room))
 
@@ -159,7 +160,9 @@ def _below_hooks(surface: Surface, hung: Sequence[BoardPlan]) -> Surface:
     return replace(surface, height=min([surface.height, *free]))
 
 
-def _gondolas_around(recipe: ShelfRecipe, planogram: Planogram, rng: np.random.Generator) -> PlanogramStand:
+def _gondolas_around(
+    recipe: ShelfRecipe, request: SceneRequest, planogram: Planogram, rng: np.random.Generator
+) -> PlanogramStand:
     """Stand uprights, back panels and bases around the shelves of a planogram."""
     color, panel, tilt = sample_paint(rng=rng), sample_paint(rng=rng), float(rng.uniform(0, 25))
     rail = float(rng.choice([0.026, 0.03, 0.039, 0.039, 0.052]))
@@ -181,7 +184,9 @@ def _gondolas_around(recipe: ShelfRecipe, planogram: Planogram, rng: np.random.G
         bays.append(stand_fixture("gondola", pose, f"bay {number}", width=max(width, 0.2), **shared).placement)
     wall = board_back(GondolaFixture.model_validate(shared))
     goods = bool(rng.random() < recipe.bays.goods)
-    room = sample_room(planogram.width + UPRIGHT_M, min(back + 0.05, 1.5), planogram.height, goods=goods, rng=rng)
+    reach = recipe.camera.reach(planogram.width, planogram.height, request.aspect)
+    width, depth = planogram.width + UPRIGHT_M, min(back + 0.05, 1.5)
+    room = sample_room(width, depth, planogram.height, reach, goods=goods, rng=rng)
     rail_color = tint((0.9, 0.9, 0.88), rng=rng)
     look: dict[str, FixtureValue] = {
         "rail_height": rail,

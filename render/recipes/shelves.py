@@ -15,12 +15,15 @@ from render.placement.hanging import can_hang, hang_blocks
 from render.placement.leaning import lean_items
 from render.placement.shelving import BayRanges, BoardPlan, ShelfProduct, plan_bays
 from render.recipes.boards import Board, Fittings, ShelvesRecipe, lay_out_boards
-from render.recipes.shop import FLOORS, PAINTS, Bay, stand_fixture
+from render.recipes.shop import FLOORS, PAINTS, Bay, CameraReach, stand_fixture
 from render.scene import Placement
 from render.streams import StreamPurpose
 
 # Bays as planned, from the left: the boards of each, from below.
 BayPlans = tuple[tuple[BoardPlan, ...], ...]
+# Of aisles and lamps over them, metres, and colours of lamps, sRGB: 6500, 4000 and 3000 K.
+MAX_AISLE, MAX_LAMPS = 9.0, 8.0
+LAMPS = ((1.0, 1.0, 1.0), (1.0, 0.92, 0.82), (1.0, 0.85, 0.68))
 
 
 def lay_out_shelves(
@@ -150,16 +153,34 @@ def stand_bay(
     )
 
 
-def sample_room(width: float, depth: float, top: float, *, goods: bool, rng: np.random.Generator) -> Placement:
-    """Sample the floor, the wall and what stands beside the shelves, for bays of that whole width and depth, metres.
+def sample_room(
+    width: float,
+    depth: float,
+    top: float,
+    reach: CameraReach,
+    *,
+    goods: bool,
+    rng: np.random.Generator,
+) -> Placement:
+    """Sample what is around shelves of that whole width and depth, metres; the camera has room in it.
 
-    top: height of the neighbours at least. goods: they show painted goods.
+    top: height of the neighbours at least. goods: neighbours show painted goods.
     """
+    far, opposite = bool(rng.random() < 0.5), reach.away + float(rng.uniform(0.2, 1.5))
+    opposite = round(opposite, 2) if rng.random() < 0.6 and opposite < MAX_AISLE else 0.0
+    lamps = round(max(float(rng.uniform(2.8, 4.5)), reach.high + 0.2), 2)
     return stand_fixture(
         "room",
         np.eye(4),
         "room",
-        width=round(width + 2 * float(rng.uniform(1, 4)), 2),
+        width=round(width + 2 * (float(rng.uniform(1, 4)) + far * reach.away), 2),
+        aisle=max(opposite, 2.4),
+        opposite=opposite,
+        far=far,
+        lamp_rows=int(rng.integers(4)) if lamps < MAX_LAMPS else 0,
+        lamp_height=min(lamps, MAX_LAMPS),
+        lamp_color=LAMPS[int(rng.integers(len(LAMPS)))],
+        lamp_radiance=round(float(rng.uniform(4, 20)), 1),
         gap=round(width, 3),
         depth=round(depth, 3),
         height=round(min(max(top, 0.5) + float(rng.uniform(0.0, 0.3)), 3.0), 2),

@@ -13,7 +13,7 @@ from assets.catalog.types import Sku
 from assets.fixtures import surfaces_of
 from assets.fixtures.surface import Surface
 from assets.props.look import Color, Fixture, FixtureValue, Shape, Texture
-from render.framing import Framing, direction_of
+from render.framing import FULL_FRAME_MM, Framing, direction_of
 from render.geometry import rotation_about_z, transform
 from render.placement.facings import StockedBlock
 from render.recipes.parts import CountSpan, Section, Share, ShareSpan, Span, within
@@ -126,6 +126,14 @@ class PriceTags(Section):
     )
 
 
+@dataclass(frozen=True)
+class CameraReach:
+    """Where a camera may be at most: metres from the shelf, and over the floor."""
+
+    away: float
+    high: float
+
+
 class AisleCamera(Section):
     """A photographer in the aisle."""
 
@@ -136,6 +144,12 @@ class AisleCamera(Section):
     side_deg: Annotated[Span, within(-70, 70)] = Field((-20.0, 20.0), description="how far it stands to the side")
     height_deg: Annotated[Span, within(-60, 80)] = Field((-8.0, 18.0), description="how far it looks down")
     roll_deg: Annotated[Span, within(-180, 180)] = Field((-2.5, 2.5), description="turn about the optical axis")
+
+    def reach(self, width: float, height: float, aspect: float) -> CameraReach:
+        """Return where it may be before a shelf of that size. aspect: width / height of the image."""
+        # A view shows at most all of the shelf in one direction; the rest is for tilted and turned views.
+        away = 1.3 * self.lens_mm[1] / FULL_FRAME_MM * max(width, height * aspect) + 0.5
+        return CameraReach(away, height + away * float(np.sin(np.radians(max(self.height_deg[1], 0.0)))))
 
 
 class Occluders(Section):

@@ -57,6 +57,9 @@ def make_material(bpy: Any, name: str, mesh: Mesh, look: Material, image: Any) -
     tree.links.new(color, surface.inputs["Base Color"])
     tree.links.new(roughness, surface.inputs["Roughness"])
     shader = surface.outputs["BSDF"]
+    if look.emission:
+        material.cycles.emission_sampling = "NONE"
+        shader = _shine(tree, look, color)
     if look.transmission:
         shader = _let_through(tree, look, color, roughness, shader)
     if look.alpha_cutoff is not None:
@@ -127,6 +130,18 @@ def _cut_out(tree: Any, look: Material, texel: Any, paint: Any, shader: Any) -> 
     hole = _math_node(tree, "LESS_THAN", opacity)
     hole.inputs[1].default_value = look.alpha_cutoff
     return _mix(tree, hole.outputs[0], shader, _shader(tree, "ShaderNodeBsdfTransparent"))
+
+
+def _shine(tree: Any, look: Material, color: Any) -> Any:
+    """Return a surface that shines at cameras and in mirrors alone, and is black to all other rays."""
+    path, emission = tree.nodes.new("ShaderNodeLightPath"), tree.nodes.new("ShaderNodeEmission")
+    tree.links.new(color, emission.inputs["Color"])
+    dark = _math_node(tree, "SUBTRACT", path.outputs["Is Diffuse Ray"], slot=1)
+    dark.inputs[0].default_value = 1.0
+    strength = _math_node(tree, "MULTIPLY", dark.outputs[0])
+    strength.inputs[1].default_value = look.emission
+    tree.links.new(strength.outputs[0], emission.inputs["Strength"])
+    return emission.outputs["Emission"]
 
 
 def _let_through(tree: Any, look: Material, color: Any, roughness: Any, solid: Any) -> Any:

@@ -226,6 +226,7 @@ class RasterBackend:
                         "roughness", float(material.roughness if finish.roughness is None else finish.roughness)
                     )
                     program.set("metallic", float(material.metallic))
+                    program.set("emission", float(material.emission))
                 render_faces(chunk.start, chunk.stop)
         GL.glBindVertexArray(0)
 

@@ -1,4 +1,4 @@
-"""Transparent surfaces in every backend: panes are looked through, bottles are solid for labels."""
+"""Transparent and shining surfaces in every backend: panes are looked through, bottles are solid for labels."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ LIBRARY: Any = StubLibrary(
         "sheet": quad(0.12, 0.12, "sheet", glass(pane=False)),
         "dark": quad(4, 4, "dark", glass((0.0, 0.0, 0.0), pane=True)),
         "cube": cube(0.4),
+        "lamp": quad(0.12, 0.12, "lamp", Material(np.array([*COLOR, 1.0]), emission=3.0)),
         "ball": sphere(0.25, "ball"),
         "slab": quad(4, 4, "slab", Material(np.array([0.5, 0.5, 0.5, 1.0]), roughness=1.0)),
     }
@@ -88,6 +89,13 @@ def test_ids_of_backends_follow_the_rule(backend: Backend) -> None:
     traced, drawn = trace_geometry(scene, LIBRARY).ids, backend.trace_ids(scene)
     inner = maximum_filter(traced, 3) == minimum_filter(traced, 3)
     assert (drawn == traced)[inner].mean() >= 0.999 and (drawn == traced).mean() >= 0.985
+
+
+def test_lamps_shine_at_the_camera_and_light_nothing(backend: Backend) -> None:
+    near = mean_of(backend, product("lamp", pose_at(z=1.45)))
+    np.testing.assert_allclose(near[:3], 3 * np.array(COLOR), rtol=0.01)
+    slab, beside = product("slab"), product("lamp", pose_at(0.8, z=0.4))
+    np.testing.assert_allclose(mean_of(backend, slab, beside)[:3], mean_of(backend, slab)[:3], rtol=0.06)
 
 
 def mean_of(backend: Backend, *placements: Placement, focal: float = 64.0) -> NDArray[np.float64]:

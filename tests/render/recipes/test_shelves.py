@@ -167,8 +167,23 @@ def test_the_camera_stands_in_the_aisle_and_sees_products(recipe: str) -> None:
         assert transform(camera_from_world(scene.camera), middle[None])[0, 2] > 0
 
 
-def test_products_are_as_large_as_in_the_public_set() -> None:
+@pytest.mark.parametrize("recipe", ["shelf", "fridge", "endcap"])
+@pytest.mark.parametrize(
+    "camera", ["lens_mm: [24, 85], side_deg: [-60, 60]", "height_deg: [60, 80], like: [0.02, 0.03]"]
+)
+def test_no_row_and_no_lamp_of_the_shop_is_before_the_camera(recipe: str, camera: str) -> None:
+    for index in range(6):
+        scene = draw(f"recipe: {recipe}\ncamera: {{{camera}}}\n", index)
+        room = next(
+            dict(one.fixture.settings) for one in scene.placements if one.fixture and one.fixture.kind == "room"
+        )
+        x, y, z = scene.camera.world_from_camera[:3, 3]
+        assert abs(x) < room["width"] / 2
+        assert not room["opposite"] or y > -room["depth"] / 2 - room["opposite"]
+        assert not room["lamp_rows"] or z < room["lamp_height"]
 
+
+def test_products_are_as_large_as_in_the_public_set() -> None:
     shares = []
     for index in range(12):
         scene = draw("endcap", index)

@@ -169,6 +169,8 @@ void read_masks(ivec2 at) {
 
 // Radiance towards the camera; whole: share of light that the glossy layer reflects.
 vec3 shade(vec4 color, vec4 normal, float depth, out vec3 whole) {
+    whole = vec3(0.0);
+    if (color.a < 0.0) return color.rgb * -color.a;
     Surface s;
     vec3 p = vec3((gl_FragCoord.xy - lens.zw) / lens.xy, 1.0) * depth;
     s.point = (world_from_camera * vec4(p, 1.0)).xyz;

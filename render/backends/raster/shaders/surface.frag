@@ -9,6 +9,7 @@ uniform sampler2D base_texture;
 uniform vec4 base_color;
 uniform float roughness;
 uniform float metallic;
+uniform float emission;
 uniform float cutoff;
 uniform float instance;
 
@@ -21,7 +22,8 @@ void main() {
     if (color.a < cutoff) discard;
     // Opposite normals of the corners can cancel out; such a point is dark instead of NaN.
     vec3 n = world_normal / max(length(world_normal), 1e-6);
-    out_color = vec4(min(color.rgb, vec3(1.0)), metallic);
+    // Lamps have their radiance, below zero, in place of metalness.
+    out_color = vec4(min(color.rgb, vec3(1.0)), emission > 0.0 ? -emission : metallic);
     out_normal = vec4(gl_FrontFacing ? n : -n, roughness);
     out_place = vec2(instance, camera_depth);
 }
