@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from assets.catalog.problems import Findings, Problem
 from assets.catalog.types import Catalog
-from assets.planogram.orientation import ORIENTATIONS
+from assets.planogram.orientation import ORIENTATIONS, oriented_size
 from assets.planogram.psa_rows import PsaFile, PsaFixture, PsaPlanogram, PsaRow, read_rows
 from assets.planogram.reading import checked, planogram_error
 from assets.planogram.types import (
@@ -42,6 +42,8 @@ TRAY_COLUMN = 45
 STYLES_WITH_TRAYS = MERCH_STYLES[1:6]
 # First column and usual orientation of the caps in a Position row.
 CAPS = {"x_cap": (16, "side"), "y_cap": (20, "top"), "z_cap": (24, "side")}
+# What a unit adds to a row, stack and file of nested ones, in a Product row.
+NESTING_COLUMN = 15
 SAME_M = 0.001
 
 
@@ -228,10 +230,27 @@ def _cap(row: PsaRow, name: str, place: int, usual: str, project: _Project) -> M
     layers = row.whole_at(place, f"{name}_num", 0)
     orientation = row.code_at(place + 3, f"{name}_orientation", ORIENTATIONS, ORIENTATIONS.index(usual))
     if layers:
-        # How units nest or are reversed is not established: caps are packed like blocks.
-        project.ignored["nested cap"] += row.whole_at(place + 1, f"{name}_nested", 0) != 0
+        nested = row.whole_at(place + 1, f"{name}_nested", 0) != 0
+        nesting = _nesting(row, name, orientation, project) if nested else 0.0
+        # Without the room that a nested unit takes it is packed like those of a block; so is what is reversed.
+        project.ignored["nested cap"] += nested and not nesting
         project.ignored["reversed cap"] += row.whole_at(place + 2, f"{name}_reversed", 0) != 0
-    return checked(project.problems, row.number, partial(MerchCap, layers, orientation)) if layers else None
+        return checked(project.problems, row.number, partial(MerchCap, layers, orientation, nesting))
+    return None
+
+
+def _nesting(row: PsaRow, name: str, orientation: str, project: _Project) -> float:
+    """Return the room that a unit takes in another one, metres, towards the side of a cap; 0 where none is stated.
+
+    The nesting height is what each nested unit adds to the height of a stack (Oracle Retail AI Foundation, stacking and
+    nesting).
+    """
+    keys = project.keys(row)
+    product = project.rows.get(keys[0]) if keys else None
+    if product is None:
+        return 0.0
+    width, height, depth = (max(project.length(product, NESTING_COLUMN + axis, "nesting"), 0.0) for axis in range(3))
+    return oriented_size((width, height, depth), orientation)[tuple(CAPS).index(name)]
 
 
 def _tray(keys: Sequence[str], style: MerchStyle, project: _Project) -> MerchTray | None:

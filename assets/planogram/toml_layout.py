@@ -156,7 +156,8 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_text(name, one) for one in value)}]"
     if is_dataclass(value):
-        parts = [(field.name, getattr(value, field.name)) for field in fields(value)]
+        values = ((field, getattr(value, field.name)) for field in fields(value))
+        parts = [(field.name, item) for field, item in values if item != field.default]
         return f"{{ {', '.join(_assignment(name, one) for name, one in parts)} }}"
     return str(value) if name in COUNTS else _scaled(value, MILLIMETRE)
 

@@ -90,15 +90,19 @@ class MerchCap:
     """Further units beside, on top of or behind a block of facings, in an orientation of their own.
 
     layers: number of layers; each holds as many units as fit in the area that it is put against, at least one.
+    nesting: room that each layer takes beyond the one that it is put into, such as that of a bowl in a bowl, metres;
+    0 = that of its units, which are put against each other.
     """
 
     __pydantic_config__ = _FILE_CONFIG
 
     layers: int
     orientation: str
+    nesting: float = 0.0
 
     def __post_init__(self) -> None:
         _check_counts(self, "layers", most=MAX_LAYERS)
+        _check_lengths(self, "nesting", minimum=0)
         _check_choice("orientation", self.orientation, ORIENTATIONS)
 
 
@@ -314,7 +318,7 @@ class PlanogramSet:
     """Content of a planogram file.
 
     unknown_rows: how many rows of each unknown kind were passed over. ignored: what else of the file is not followed,
-    such as ("nested cap", 3).
+    such as ("reversed cap", 3).
     """
 
     planograms: tuple[Planogram, ...]

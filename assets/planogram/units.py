@@ -82,7 +82,7 @@ def block_size(position: PlanogramPosition, size: Size) -> Size:
     width, height, depth = body_size(position, size)
     for axis, cap in _caps(position):
         if cap is not None:
-            added = oriented_size(size, cap.orientation)
+            added = _steps(axis, cap, size)
             width += added[0] * cap.layers * (axis == "x")
             height += added[1] * cap.layers * (axis == "y")
             depth += added[2] * cap.layers * (axis == "z")
@@ -126,11 +126,13 @@ def block_units(shelf: PlanogramShelf, block: PlacedBlock, size: Size) -> Iterat
     corner = np.array([block.x - shelf.width / 2, block.z - shelf.depth / 2, block.y])
     yield from _body_units(position, corner, size)
     width, height, depth = body_size(position, size)
-    starts = {"x": (width, 0, 0), "y": (0, 0, height), "z": (0, depth, 0)}
     for axis, cap in _caps(position):
         if cap is not None:
-            counts = _cap_counts(axis, cap, (width, height, depth), size)
-            yield from _grid_units(position, corner + starts[axis], cap.orientation, counts, size, axis)
+            counts, steps = _cap_counts(axis, cap, (width, height, depth), size), _steps(axis, cap, size)
+            # The first layer of a nested cap is inside the block but for one step.
+            inside = [step - unit for step, unit in zip(steps, oriented_size(size, cap.orientation), strict=True)]
+            starts = {"x": (width + inside[0], 0, 0), "y": (0, 0, height + inside[1]), "z": (0, depth + inside[2], 0)}
+            yield from _grid_units(position, corner + starts[axis], cap.orientation, counts, size, axis, steps)
 
 
 def _caps(position: PlanogramPosition) -> tuple[tuple[CapAxis, MerchCap | None], ...]:
@@ -171,19 +173,29 @@ def _grid_units(
     counts: Sequence[int],
     size: Size,
     cap: CapAxis,
+    steps: Size | None = None,
 ) -> Iterator[PlanogramUnit]:
     """Iterate over units packed side by side. corner: (3,) left, front, bottom in the shelf's frame. counts: along
-    width, height and depth."""
+    width, height and depth. steps: from one to the next along them, metres; None = their size."""
     rotation = orientation_rotation(orientation)
     width, height, depth = oriented_size(size, orientation)
+    across, up, along = steps or (width, height, depth)
     # The origin of a normalised mesh is in the middle of its underside.
     middle = rotation @ (0.0, 0.0, size[1] / 2)
     for column, layer, row in product(*map(range, counts)):
         pose = np.eye(4)
         pose[:3, :3] = rotation
-        center = corner + ((column + 0.5) * width, (row + 0.5) * depth, (layer + 0.5) * height)
+        center = corner + (column * across + width / 2, row * along + depth / 2, layer * up + height / 2)
         pose[:3, 3] = center - middle
         yield PlanogramUnit(position.sku, position.id, column, layer, row, cap, pose)
+
+
+def _steps(axis: CapAxis, cap: MerchCap, size: Size) -> Size:
+    """Return the distances between the units of a cap along width, height and depth: their size, or their nesting."""
+    steps = list(oriented_size(size, cap.orientation))
+    place = ("x", "y", "z").index(axis)
+    steps[place] = min(cap.nesting or steps[place], steps[place])
+    return steps[0], steps[1], steps[2]
 
 
 def _cap_counts(axis: CapAxis, cap: MerchCap, body: Size, size: Size) -> tuple[int, int, int]:

@@ -93,6 +93,19 @@ def test_what_psa_says_beyond_blocks_is_counted(tmp_path: Path) -> None:
     assert found.left_out["'Project2' row"] == 1
 
 
+def test_psa_says_how_far_nested_caps_reach(tmp_path: Path) -> None:
+    lines = psa_text().split("\r\n")
+    lines.insert(4, psa_row("Product", {0: "bowl", 4: 20, 5: 8, 6: 16, 15: 1, 16: 2, 17: 3}))
+    caps = {16: 2, 17: 1, 19: 0, 20: 3, 21: 1, 23: ORIENTATIONS.index("top"), 24: 1, 27: 0}
+    lines.append(psa_row("Position", {0: "bowl", **caps}))
+    (tmp_path / "a.psa").write_text("\n".join(lines))
+    found = load_planograms(tmp_path / "a.psa")
+    bowl = found.planograms[-1].shelves[-1].positions[-1]
+    assert not found.ignored and (bowl.sku, bowl.z_cap) == ("bowl", MerchCap(1, "front"))
+    assert bowl.x_cap == MerchCap(2, "front", nesting=0.01)
+    assert bowl.y_cap == MerchCap(3, "top", nesting=0.03)  # its depth is upright
+
+
 def test_psa_lists_every_bad_cell_and_place(tmp_path: Path) -> None:
     lines = psa_text().split("\r\n")
     lines.insert(4, psa_row("Position", {0: "1"}))
@@ -129,7 +142,7 @@ def test_an_unknown_escape_keeps_its_backslash() -> None:
     assert split_cells(r"a\qb,c\,d,e\\,f" + "\\") == [r"a\qb", "c,d", "e\\", "f\\"]
 
 
-CAPS = st.none() | st.builds(MerchCap, st.integers(1, 20), st.sampled_from(ORIENTATIONS))
+CAPS = st.none() | st.builds(MerchCap, st.integers(1, 20), st.sampled_from(ORIENTATIONS), st.just(0.0) | LENGTHS)
 TRAYS = st.builds(MerchTray, LENGTHS, LENGTHS, LENGTHS, st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
 POSITIONS = st.builds(
     PlanogramPosition,

@@ -96,6 +96,20 @@ def test_caps_fill_the_area_they_are_put_against() -> None:
     assert block_size(one, SIZES["oats"]) == pytest.approx((0.44, 0.40, 0.36))
 
 
+@pytest.mark.parametrize(("axis", "cap", "place"), [("x", "x_cap", 0), ("y", "y_cap", 2), ("z", "z_cap", 1)])
+def test_nested_caps_take_the_room_that_nested_units_add(axis: str, cap: str, place: int) -> None:
+    one = position("soup", **{cap: MerchCap(3, "front", nesting=0.02)})
+    body, *nested = units(BOARD, one)
+    assert [unit.cap for unit in nested] == [axis] * 3
+    moved = np.diff([unit.shelf_from_object[:3, 3] for unit in (body, *nested)], axis=0)
+    assert_allclose(moved, np.tile(0.02 * np.eye(3)[place], (3, 1)), atol=1e-9)
+    low, high = np.array(SIZES["soup"]), np.array(block_size(one, SIZES["soup"]))
+    assert sorted(high - low) == pytest.approx([0, 0, 0.06])
+    assert block_size(replace(one, **{cap: MerchCap(3, "front", nesting=9.0)}), SIZES["soup"]) == pytest.approx(
+        block_size(replace(one, **{cap: MerchCap(3, "front")}), SIZES["soup"])
+    )
+
+
 def test_a_product_without_a_size_takes_no_room() -> None:
     assert len(units(BOARD, position("other"), position("soup"))) == 1
 
