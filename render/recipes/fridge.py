@@ -18,7 +18,7 @@ from render.layout import SceneLayout, SceneRequest
 from render.light_color import relative_rgb
 from render.placement.shelving import BayRanges
 from render.recipes.boards import Fittings, ShelvesRecipe
-from render.recipes.parts import CountSpan, Section, Share, Span
+from render.recipes.parts import CountSpan, Section, Share, ShareSpan, Span
 from render.recipes.planograms import PlanogramStand, back_of, lay_out_planogram, plinth_of
 from render.recipes.shelves import (
     BayPlans,
@@ -51,6 +51,8 @@ class Coolers(Section):
     slope_deg: Span = Field((0.0, 7.0), description="slope of the shelves towards the front")
     clear: Span = Field((0.86, 0.98), description="share of light that each side of a door lets through")
     haze: Span = Field((0.01, 0.12), description="roughness of the glass: condensation, wiped film")
+    misted: Share = Field(0.25, description="chance that the glass of a shop's doors is misted from below")
+    mist: ShareSpan = Field((0.05, 0.6), description="height of the condensation, as a share of the glass")
     strip_kelvin: Span = Field((3000.0, 6500.0), description="colour temperature of the strips of light")
     strip_share: Span = Field(
         (0.4, 2.5), description="light of a strip on products, as a multiple of the environment's"
@@ -210,6 +212,7 @@ def _doors(looks: Coolers, interior: _Interior, count: int, frame: Color, rng: n
     """Hang the doors, hinges at the outer side; a few stand open."""
     inner = interior.width
     width, clear, haze = inner / count, float(rng.uniform(*looks.clear)), float(rng.uniform(*looks.haze))
+    mist = float(rng.uniform(*looks.mist)) if rng.random() < looks.misted else 0.0
     doors = []
     for number in range(count):
         left = number < (count + 1) // 2 and count > 1  # hinge at the left
@@ -230,6 +233,8 @@ def _doors(looks: Coolers, interior: _Interior, count: int, frame: Color, rng: n
             handle="right" if left else "left",
             clear=clear,
             haze=haze,
+            mist=round(mist * float(rng.uniform(0.7, 1.0)), 3),
+            seed=int(rng.integers(16)),
         )
         doors.append(door.placement)
     return doors
