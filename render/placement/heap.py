@@ -1,14 +1,16 @@
 """Heaps: items dropped into a bin until they lie still.
 
 Items fall in batches from just above the heap, and each batch falls on what already lies there as on a fixed thing, so
-that time grows with the number of items and not with its square. Then a large heap is let loose as a whole, and what
-still rolls afterwards comes to rest alone.
+that time grows with the number of items and not with its square. Then the heap is let loose as a whole. It is done once
+all items, watched for half a second without any drag, stay where they are; until then those that moved are let loose
+again with their neighbours, and at last they are taken out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import compress, count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +18,17 @@ from scipy.spatial.transform import Rotation
 
 from assets.mesh.rest import Rest
 from render.geometry import transform
-from render.placement.physics import RigidBody, simulate
+from render.placement.physics import RigidBody, Simulated, simulate
 
 BATCH = 24
-# Most that the fall of a batch, the whole heap and what still rolls then may take, seconds of the simulation.
-FALL_S, HEAP_S, LAST_S = 2.0, 0.8, 6.0
+# Most that the fall of a batch, the whole heap and neighbours of what still moves may take, seconds of the simulation.
+FALL_S, HEAP_S, NEAR_S = 2.0, 0.8, 1.5
+# How long a heap is watched, seconds, and how far any corner may move and any item penetrate, metres.
+WATCH_S, MAX_MOVED, MAX_DEPTH = 0.5, 1e-3, 1e-3
+# Neighbours of what moved farther than this are let loose; their bounding boxes are no more than the gap apart, metres.
+MOVED, GAP = 5e-4, 2e-3
+# So often a heap is watched before what still moves is taken out.
+TRIES = 4
 # Places among which an item takes the lowest, and the side of the cells in which heights are kept, metres.
 PLACES, CELL = 6, 0.02
 # Between an item and what is below it at the start, metres.
@@ -29,47 +37,81 @@ ABOVE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Heap:
-    """Items at rest. poses: bin_from_object (4, 4) of each, origin in the middle of the floor, Z up.
+    """Items at rest. poses: bin_from_object (4, 4) of each, origin in the middle of the floor, Z up; None if left out.
 
-    top: height of the highest centre, metres. depth: deepest penetration of two items, or of one and the bin, metres;
-    0 if none. moving: how many items were not yet at rest when time was up.
+    top: height of the highest centre. depth: deepest penetration of two items, or of one and the bin; 0 if none.
+    moved: how far any corner moves within WATCH_S. Metres.
     """
 
-    poses: tuple[NDArray[np.float64], ...]
+    poses: tuple[NDArray[np.float64] | None, ...]
     top: float
     depth: float
-    moving: int
+    moved: float
 
 
 @lru_cache(maxsize=16)
 def settle(shapes: tuple[Rest, ...], width: float, depth: float, *, seed: int) -> Heap:
     """Drop items in their order into a bin of that inner width (X) and depth (Y), metres, turned at random.
 
-    The last heaps are kept, for the further views of a scene. Raises SynthError if MuJoCo is not installed.
+    What does not come to rest, or stays pressed into something, is left out. The last heaps are kept, for the further
+    views of a scene. Raises SynthError if MuJoCo is not installed.
     """
-    rng = np.random.default_rng(seed)
-    if len(shapes) <= BATCH:
-        found = simulate(_starts(shapes, (), width, depth, rng), (), width, depth, seconds=LAST_S)
-        return _heap(found.bodies, found.depth, found.moving)
+    kept, bodies = np.arange(len(shapes)), _fall(shapes, width, depth, np.random.default_rng(seed))
+    for tries in count(1):
+        watched = simulate(bodies, (), width, depth, seconds=WATCH_S, drag=False)
+        unstable = (watched.moved > MAX_MOVED) | (watched.depth > MAX_DEPTH)
+        if not unstable.any():
+            return _heap(len(shapes), kept, bodies, watched)
+        near = _near(bodies, unstable | (watched.moved > MOVED))
+        rest = np.ones(len(bodies), bool)
+        if tries >= TRIES:
+            rest[_highest(bodies, unstable)] = False
+        kept, near, bodies = kept[rest], near[rest], tuple(compress(watched.bodies, rest))
+        bodies = _loosen(bodies, near, width, depth)
+    raise AssertionError  # a heap of no items is at rest
+
+
+def _fall(shapes: tuple[Rest, ...], width: float, depth: float, rng: np.random.Generator) -> tuple[RigidBody, ...]:
+    """Drop items in batches, then let all of them loose."""
     bodies: tuple[RigidBody, ...] = ()
     for first in range(0, len(shapes), BATCH):
         starts = _starts(shapes[first : first + BATCH], bodies, width, depth, rng)
         bodies += simulate(starts, bodies, width, depth, seconds=FALL_S).bodies
-    found = simulate(bodies, (), width, depth, seconds=HEAP_S)
-    if not found.moving.any():
-        return _heap(found.bodies, found.depth, found.moving)
-    still = [body for body, moves in zip(found.bodies, found.moving, strict=True) if not moves]
-    rolling = [body for body, moves in zip(found.bodies, found.moving, strict=True) if moves]
-    ended = simulate(rolling, still, width, depth, seconds=LAST_S)
-    ends = iter(ended.bodies)
-    bodies = tuple(next(ends) if moves else body for body, moves in zip(found.bodies, found.moving, strict=True))
-    # Contacts of all with all: those of fixed bodies with each other were not looked at.
-    return _heap(bodies, simulate(bodies, (), width, depth, seconds=0).depth, ended.moving)
+    return bodies if len(bodies) <= BATCH else simulate(bodies, (), width, depth, seconds=HEAP_S).bodies
 
 
-def _heap(bodies: tuple[RigidBody, ...], depth: float, moving: NDArray[np.bool_]) -> Heap:
-    top = max(float(transform(body.pose, body.shape.middle[None])[0, 2]) for body in bodies)
-    return Heap(tuple(body.pose for body in bodies), top, depth, int(moving.sum()))
+def _loosen(
+    bodies: tuple[RigidBody, ...], loose: NDArray[np.bool_], width: float, depth: float
+) -> tuple[RigidBody, ...]:
+    """Let some of the bodies loose between the others until they rest."""
+    ends = iter(
+        simulate(tuple(compress(bodies, loose)), tuple(compress(bodies, ~loose)), width, depth, seconds=NEAR_S).bodies
+    )
+    return tuple(next(ends) if free else body for body, free in zip(bodies, loose, strict=True))
+
+
+def _near(bodies: tuple[RigidBody, ...], centers: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which bodies (N,) are among `centers` (N,) or may touch one of them."""
+    corners = [transform(body.pose, body.shape.hull_vertices) for body in bodies]
+    low = np.array([each.min(axis=0) for each in corners])
+    high = np.array([each.max(axis=0) for each in corners]) + GAP
+    touch = (low[:, None] < high).all(axis=2) & (low < high[:, None]).all(axis=2)
+    return np.array(touch[:, centers].any(axis=1))
+
+
+def _highest(bodies: tuple[RigidBody, ...], unstable: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the upper half of the unstable bodies, on which the fewest others rest."""
+    found = np.flatnonzero(unstable)
+    heights = [bodies[index].pose[2, 3] for index in found]
+    return np.array(found[np.argsort(heights)[len(found) // 2 :]])
+
+
+def _heap(number: int, kept: NDArray[np.intp], bodies: tuple[RigidBody, ...], watched: Simulated) -> Heap:
+    poses: list[NDArray[np.float64] | None] = [None] * number
+    for index, body in zip(kept, bodies, strict=True):
+        poses[index] = body.pose
+    top = max((float(transform(body.pose, body.shape.middle[None])[0, 2]) for body in bodies), default=0.0)
+    return Heap(tuple(poses), top, float(watched.depth.max(initial=0)), float(watched.moved.max(initial=0)))
 
 
 def _starts(

@@ -18,23 +18,30 @@ from scipy.spatial.transform import Rotation
 
 from assets.errors import SynthError
 from assets.mesh.rest import Rest
+from render.geometry import transform
 
-STEP_S, CHECK_EVERY = 0.008, 5
-# Slower than this, metres and radians per second, at two checks in a row: at rest.
-SLOW, SLOW_TURN = 0.005, 0.1
+# A contact pushes bodies apart within this time; two steps are the least that is stable.
+STEP_S, CHECK_EVERY, CONTACT_S = 0.008, 5, 0.016
+# At rest: no corner is faster than this, metres per second, at two checks in a row.
+SLOW = 0.005
 # Of each of two bodies. Contacts push from the sum on, so that resting items stand a fraction of a millimetre apart.
 MARGIN = 4e-4
 # Of a free fall, metres per second: that of a drop by 1.3 m.
 FALL_SPEED, GRAVITY = 5.0, 9.81
-DENSITY, FRICTION = 400.0, (0.5, 0.0, 0.0)
-# Passes that take the slip out of friction, without which heaps creep by 1 mm/s.
-NO_SLIP = 5
-# Up to so many bodies Newton's method is faster than conjugate gradients, which converge within so many iterations;
-# heaps explode where they do not.
-MAX_NEWTON, ITERATIONS = 40, 400
-THINNEST = 1e-3
-# More corners of a hull are thinned out, which takes less than half a millimetre off it.
-MAX_CORNERS = 600
+MASS_KG = 0.3
+# Friction of things that move, and of those at rest: sliding, and turning on the spot (metres). As in nature the second
+# is higher; a heap that came to rest with the first does not slip again.
+SLIDING, RESTING = (0.35, 0.005, 0.0), (0.55, 0.01, 0.0)
+# Sweeps of the solver over all contacts, which keep large heaps stable where other solvers explode, and those that take
+# the slip out of friction, without which heaps creep by 1 mm/s.
+SWEEPS, NO_SLIP = 20, 10
+# Items thinner than this share of their width are prisms of their outline, at least so thick, metres: a lens would rock
+# on its one point for ever.
+FLAT, THINNEST = 0.2, 1e-3
+# Hulls are thinned out, so that none of their corners is cut off by more, metres.
+COARSE = 5e-4
+# The directions in which a hull's outermost corners are kept at least.
+SPREAD = np.array([direction for direction in np.ndindex(3, 3, 3) if direction != (1, 1, 1)]) - 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +54,17 @@ class RigidBody:
 
 @dataclass(frozen=True, eq=False)
 class Simulated:
-    """Bodies after a simulation. moving: (N,) bool, which of them were not yet at rest.
+    """Bodies after a simulation.
 
-    depth: deepest penetration of two bodies, or of one and the bin, metres; 0 if none, inf if the simulation failed.
+    moving: (N,) bool, which of them were not yet at rest. moved: (N,) the longest way of any corner from start to end.
+    depth: (N,) deepest penetration of each into another body or the bin at the start. Metres; inf if the simulation
+    failed.
     """
 
     bodies: tuple[RigidBody, ...]
     moving: NDArray[np.bool_]
-    depth: float
+    moved: NDArray[np.float64]
+    depth: NDArray[np.float64]
 
 
 def simulate(
@@ -66,29 +76,46 @@ def simulate(
     seconds: float,
     drag: bool = True,
 ) -> Simulated:
-    """Let bodies fall from their poses between fixed ones until they rest, at most so many seconds.
+    """Let bodies fall from their poses between fixed ones for so many seconds, or less if they rest.
 
-    width, depth: of the bin inside, along X and Y, metres. With 0 seconds only penetration is measured. Raises
-    SynthError if MuJoCo is not installed.
+    width, depth: of the bin inside, along X and Y, metres. Without drag bodies are watched for the whole time, with the
+    friction of things at rest. Raises SynthError if MuJoCo is not installed.
     """
     mujoco = _engine()
+    if not loose:
+        return Simulated((), np.zeros(0, bool), np.zeros(0), np.zeros(0))
     model = _model(mujoco, loose, fixed, width, depth, drag)
     data = mujoco.MjData(model)
     data.qpos[:] = np.concatenate([_state(body.pose) for body in loose])
+    mujoco.mj_forward(model, data)
+    deepest = _depths(model, data, len(loose))
+    reaches = np.array([np.linalg.norm(body.shape.hull_vertices, axis=1).max() for body in loose])
     steps, quiet = 0, 0
-    while steps * STEP_S < seconds and quiet < 2:
+    while steps * STEP_S < seconds and (quiet < 2 or not drag):
         mujoco.mj_step(model, data, CHECK_EVERY)
         steps += CHECK_EVERY
-        quiet = quiet + 1 if not _moving(data).any() else 0
+        quiet = quiet + 1 if not _moving(data, reaches).any() else 0
         if any(warning.number for warning in data.warning):
-            return Simulated(tuple(loose), np.ones(len(loose), bool), np.inf)
-    moving = _moving(data)
-    mujoco.mj_forward(model, data)  # contacts of the last poses
-    deepest = max(0.0, -float(np.min(data.contact.dist, initial=0.0)))
-    poses = (_pose(state) for state in data.qpos.reshape(-1, 7))
-    return Simulated(
-        tuple(RigidBody(body.shape, pose) for body, pose in zip(loose, poses, strict=True)), moving, deepest
+            lost = np.full(len(loose), np.inf)
+            return Simulated(tuple(loose), np.ones(len(loose), bool), lost, lost)
+    bodies = tuple(
+        RigidBody(body.shape, _pose(state)) for body, state in zip(loose, data.qpos.reshape(-1, 7), strict=True)
     )
+    moved = np.array([_way(body, end.pose) for body, end in zip(loose, bodies, strict=True)])
+    return Simulated(bodies, _moving(data, reaches), moved, deepest)
+
+
+def _depths(model: Any, data: Any, count: int) -> NDArray[np.float64]:
+    """Return the deepest penetration (count,) of each loose body, metres."""
+    deepest = np.zeros(count + 1)
+    np.maximum.at(deepest, model.geom_bodyid[data.contact.geom], -data.contact.dist[:, None])
+    return deepest[1:]
+
+
+def _way(body: RigidBody, end: NDArray[np.float64]) -> float:
+    """Return how far the corner of a body that moved most is from where it was, metres."""
+    corners = body.shape.hull_vertices
+    return float(np.linalg.norm(transform(end, corners) - transform(body.pose, corners), axis=1).max())
 
 
 def _engine() -> Any:
@@ -114,7 +141,7 @@ def _model(
 ) -> Any:
     """Build the simulation: five planes, the fixed bodies, and a free body per loose one."""
     spec = mujoco.MjSpec()
-    _set_options(mujoco, spec, len(loose))
+    _set_options(mujoco, spec, drag)
     for place, normal in (
         ((0, 0, 0), (0, 0, 1)),
         *(((-s * width / 2, 0, 0), (s, 0, 0)) for s in (-1, 1)),
@@ -137,29 +164,24 @@ def _model(
     return model
 
 
-def _set_options(mujoco: Any, spec: Any, count: int) -> None:
+def _set_options(mujoco: Any, spec: Any, drag: bool) -> None:
     spec.option.timestep = STEP_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    spec.option.solver = mujoco.mjtSolver.mjSOL_NEWTON if count <= MAX_NEWTON else mujoco.mjtSolver.mjSOL_CG
-    spec.option.iterations = ITERATIONS
+    spec.option.solver = mujoco.mjtSolver.mjSOL_PGS
+    spec.option.iterations = SWEEPS
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.noslip_iterations = NO_SLIP
+    spec.option.disableflags = int(mujoco.mjtDisableBit.mjDSBL_ISLAND)
     # Without speculative contacts a thin item passes into another one within a step.
     spec.option.enableflags = int(mujoco.mjtEnableBit.mjENBL_SPECULATIVE)
-    spec.default.geom.solref = [2 * STEP_S, 1.0]
+    spec.default.geom.solref = [CONTACT_S, 1.0]
     spec.default.geom.solimp = [0.95, 0.99, 0.001, 0.5, 2.0]
-    spec.default.geom.friction, spec.default.geom.condim = FRICTION, 3
-    spec.default.geom.margin, spec.default.geom.density = MARGIN, DENSITY
+    spec.default.geom.friction, spec.default.geom.condim = SLIDING if drag else RESTING, 4
+    spec.default.geom.margin, spec.default.geom.mass = MARGIN, MASS_KG
 
 
 def _add_shape(mujoco: Any, spec: Any, body: Any, shape: Rest, state: NDArray, meshes: dict[Rest, str]) -> None:
-    """Add an item's shape to a body; equal shapes share a mesh, and flat ones are boxes."""
-    size = np.ptp(shape.hull_vertices, axis=0)
-    if size.min() < THINNEST:
-        middle = Rotation.from_quat(state[3:], scalar_first=True).apply(shape.middle) + state[:3]
-        half = np.maximum(size, THINNEST) / 2
-        body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=half, pos=middle, quat=state[3:])
-        return
+    """Add an item's shape to a body; equal shapes share a mesh."""
     if shape not in meshes:
         meshes[shape] = f"item {len(meshes)}"
         mesh = spec.add_mesh(name=meshes[shape], uservert=_corners(shape).ravel())
@@ -169,23 +191,38 @@ def _add_shape(mujoco: Any, spec: Any, body: Any, shape: Rest, state: NDArray, m
 
 @lru_cache(maxsize=512)
 def _corners(shape: Rest) -> NDArray[np.float64]:
-    """Return the corners (N, 3) of an item's hull; of many those that are outermost in MAX_CORNERS directions."""
-    corners = shape.hull_vertices
-    if len(corners) <= MAX_CORNERS:
+    """Return the corners (N, 3) whose convex hull stands for an item."""
+    corners = _outermost(shape.hull_vertices)
+    size = np.ptp(corners, axis=0)
+    thin = int(size.argmin())
+    if size[thin] >= max(THINNEST, FLAT * np.sort(size)[1]):
         return corners
-    # Spread evenly over the sphere along a spiral.
-    steps = np.arange(MAX_CORNERS) + 0.5
-    z, turn = 1 - 2 * steps / MAX_CORNERS, np.pi * (1 + 5**0.5) * steps
-    directions = np.stack([np.cos(turn) * np.sqrt(1 - z**2), np.sin(turn) * np.sqrt(1 - z**2), z])
-    parts = np.array_split(directions, 16, axis=1)  # bounds the memory that hulls of foreign meshes take
-    return np.array(corners[np.unique(np.concatenate([(corners @ part).argmax(axis=0) for part in parts]))])
+    prism = np.tile(corners, (2, 1, 1))
+    half = np.array([-0.5, 0.5]) * max(size[thin], THINNEST)
+    prism[..., thin] = shape.middle[thin] + half[:, None]
+    return prism.reshape(-1, 3)
 
 
-def _moving(data: Any) -> NDArray[np.bool_]:
-    """Return which loose bodies (N,) are faster than at rest."""
-    speeds = data.qvel.reshape(-1, 2, 3)
-    linear, turning = np.linalg.norm(speeds, axis=2).T
-    return (linear > SLOW) | (turning > SLOW_TURN)
+def _outermost(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return so many of a hull's corners (N, 3) that none of them lies outside of theirs by more than COARSE."""
+    from scipy.spatial import ConvexHull
+
+    if np.ptp(corners, axis=0).min() < THINNEST:
+        return corners
+    chosen = np.unique((corners @ SPREAD.T).argmax(axis=0))
+    while True:
+        hull = ConvexHull(corners[chosen])
+        outside = corners @ hull.equations[:, :3].T + hull.equations[:, 3]
+        missing = np.unique(outside.argmax(axis=0)[outside.max(axis=0) > COARSE])
+        if not len(missing):
+            return np.array(corners[chosen[np.unique(hull.simplices)]])
+        chosen = np.union1d(chosen, missing)
+
+
+def _moving(data: Any, reaches: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which loose bodies (N,) are faster than at rest; reaches: (N,) from origin to farthest corner, metres."""
+    linear, turning = np.linalg.norm(data.qvel.reshape(-1, 2, 3), axis=2).T
+    return np.array(linear + turning * reaches > SLOW)
 
 
 def _state(pose: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from assets.props.look import Shape
 from render.choice import assigned_count, sample_copies, with_copies
 from render.framing import Framing, direction_of
 from render.layout import PlacedProduct, SceneLayout, SceneRequest
-from render.placement.heap import Heap, settle
+from render.placement.heap import settle
 from render.recipes.parts import (
     CountSpan,
     Finishes,
@@ -32,10 +32,8 @@ from render.streams import StreamPurpose
 
 # Inner widths and depths of totes, metres: 400 x 300, 600 x 400 and 800 x 600 mm outside.
 FOOTPRINTS = ((0.36, 0.26), (0.56, 0.36), (0.76, 0.56))
-# Share of the room that dropped hulls fill, and what a tote that turns out too small grows by.
-PACKING, GROWTH, TRIES = 0.5, 1.15, 3
-# Deepest penetration that is accepted, metres.
-DEEPEST = 1e-3
+# Share of the room that dropped hulls fill.
+PACKING = 0.5
 WALL, SLAB_THICKNESS = 0.004, 0.04
 
 
@@ -86,13 +84,15 @@ def lay_out(recipe: BinRecipe, request: SceneRequest) -> SceneLayout:
     )
     order = with_copies(request.skus, copies, rng=rng)
     shapes = [request.library.rest(sku) for sku in order]
-    size, heap = _drop(shapes, _footprint(shapes, float(rng.uniform(*ranges.fill_m))), rng)
-    products = tuple(PlacedProduct(sku, pose) for sku, pose in zip(order, heap.poses, strict=True))
+    size = tote_size(shapes, float(rng.uniform(*ranges.fill_m)))
+    heap = settle(tuple(shapes), float(size[0]), float(size[1]), seed=int(rng.integers(2**32)))
+    dropped = zip(order, heap.poses, strict=True)
+    products = tuple(PlacedProduct(sku, pose) for sku, pose in dropped if pose is not None)
     tote, table, height = _surroundings(recipe, request, size, heap.top)
     return SceneLayout(products, _framing(recipe, request, size, height), (tote, table))
 
 
-def _footprint(shapes: list[Rest], fill: float) -> NDArray[np.float64]:
+def tote_size(shapes: list[Rest], fill: float) -> NDArray[np.float64]:
     """Return the inner width and depth (2,), metres, that holds the items up to that height."""
     area = sum(_volume(shape) for shape in shapes) / PACKING / fill
     widest = max(float(np.linalg.norm(np.ptp(shape.hull_vertices, axis=0))) for shape in shapes)
@@ -106,16 +106,6 @@ def _footprint(shapes: list[Rest], fill: float) -> NDArray[np.float64]:
 def _volume(shape: Rest) -> float:
     corners = shape.hull_vertices[shape.hull_faces]
     return abs(float(np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum())) / 6
-
-
-def _drop(shapes: list[Rest], size: NDArray, rng: np.random.Generator) -> tuple[NDArray[np.float64], Heap]:
-    """Drop the items, again into a larger tote if they were pressed into each other or did not come to rest."""
-    for attempt in range(TRIES):
-        heap = settle(tuple(shapes), float(size[0]), float(size[1]), seed=int(rng.integers(2**32)))
-        if (heap.depth <= DEEPEST and not heap.moving) or attempt == TRIES - 1:
-            break
-        size = np.round(size * GROWTH, 2)
-    return size, heap
 
 
 def _surroundings(
