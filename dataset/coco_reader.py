@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from assets.errors import SynthError
 from assets.files.json_input import read_json, stream_json, stream_json_pairs
 from assets.limits import COCO_BYTES, COCO_VALUES, SET_CLASSES
-from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, parse_all
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, InfoRecord, R, parse_all
 
 WHAT = "the COCO file"
 HINT = "give the folder that 'synth render' wrote, a folder with annotations/instances_train.json, or the COCO file"
@@ -26,7 +26,7 @@ class CocoContent:
     images: Sequence[ImageRecord]
     annotations: Sequence[AnnotationRecord]
     categories: Sequence[CategoryRecord]
-    info: Mapping[str, Any] | None = None
+    info: InfoRecord | None = None
 
     @property
     def rendered(self) -> bool:
@@ -34,8 +34,13 @@ class CocoContent:
         return all(image.rendered for image in self.images[:10])
 
 
+def records_of(file: Path, key: str, kind: type[R]) -> Iterator[R]:
+    """Iterate over the records of the list `key`. Raises SynthError if an entry is not an object."""
+    return map(kind.parse, objects_of(file, key))
+
+
 def objects_of(file: Path, key: str) -> Iterator[dict[str, Any]]:
-    """Iterate over the JSON objects of the list `key`. Raises SynthError if an entry is not an object."""
+    """Iterate over the JSON objects of the list `key`, for `dataset` alone; otherwise as `records_of`."""
     for place, content in enumerate(stream_json(file, f"{key}.item", COCO_BYTES, WHAT)):
         if not isinstance(content, dict):
             found = f"{key}[{place}] is not an object"
@@ -51,12 +56,12 @@ def objects_of(file: Path, key: str) -> Iterator[dict[str, Any]]:
 
 def images_of(file: Path) -> Iterator[ImageRecord]:
     """Iterate over the images of a COCO file."""
-    return map(ImageRecord.parse, objects_of(file, "images"))
+    return records_of(file, "images", ImageRecord)
 
 
 def annotations_of(file: Path) -> Iterator[AnnotationRecord]:
     """Iterate over the annotations of a COCO file."""
-    return map(AnnotationRecord.parse, objects_of(file, "annotations"))
+    return records_of(file, "annotations", AnnotationRecord)
 
 
 def categories_of(file: Path) -> list[CategoryRecord]:
@@ -70,7 +75,7 @@ def categories_of(file: Path) -> list[CategoryRecord]:
 
 def head_of(file: Path) -> Head:
     """Read info, licences and categories of a COCO file. Raises SynthError if it has no categories, or too many."""
-    info = dict(islice(stream_json_pairs(file, "info", COCO_BYTES, WHAT), MAX_NOTES))
+    info = InfoRecord.parse(dict(islice(stream_json_pairs(file, "info", COCO_BYTES, WHAT), MAX_NOTES)))
     licenses = tuple(islice(stream_json(file, "licenses.item", COCO_BYTES, WHAT), MAX_NOTES))
     categories = categories_of(file)
     if not categories:
@@ -108,7 +113,9 @@ def read_content(file: Path) -> CocoContent:
         )
     images = [_with_slashes(image) for image in parse_all(ImageRecord, lists[0])]
     annotations = parse_all(AnnotationRecord, lists[1] or ())
-    return CocoContent(images, annotations, parse_all(CategoryRecord, lists[2]), content.get("info"))
+    info = content.get("info")
+    told = InfoRecord.parse(info) if isinstance(info, dict) else None
+    return CocoContent(images, annotations, parse_all(CategoryRecord, lists[2]), told)
 
 
 def _with_slashes(image: ImageRecord) -> ImageRecord:

@@ -76,7 +76,7 @@ def _stream(
 ) -> CocoCounts:
     """Write images to `file` at once; other records wait in the spool of their list until all images are written."""
     categories = ",\n".join(record_json(one.content()) for one in head.categories)
-    text = f'{{"info": {record_json(dict(head.info))},\n{licenses}"categories": [\n{categories}\n],\n"images": [\n'
+    text = f'{{"info": {record_json(head.info.content())},\n{licenses}"categories": [\n{categories}\n],\n"images": [\n'
     file.write(text.encode())
     images, counts = 0, dict.fromkeys(spools, 0)
     for labels in labelled:

@@ -79,6 +79,10 @@ def _is_object(value: object) -> bool:
     return isinstance(value, dict)
 
 
+def _is_string(value: object) -> bool:
+    return isinstance(value, str)
+
+
 def _is_licence(value: object) -> bool:
     return _is_int(value) or is_text(value)
 
@@ -279,7 +283,7 @@ class CategoryRecord(_Record):
     _checks: ClassVar[Mapping[str, Check]] = {
         "id": _is_int,
         "name": is_text,
-        "supercategory": lambda value: isinstance(value, str),
+        "supercategory": _is_string,
         "sku": is_text,
         "display_name": is_text,
         "delisted": lambda value: isinstance(value, bool),
@@ -294,6 +298,20 @@ class CategoryRecord(_Record):
     def key(self) -> str | None:
         """Key that categories are matched by: the SKU, else the name; None without both."""
         return sku_text(self.value("sku")) or sku_text(self.value("name"))
+
+
+@dataclass(frozen=True)
+class InfoRecord(_Record):
+    """What a COCO file says of itself, for people; also what others wrote, of any type."""
+
+    description: str | None = None
+    version: str | None = None
+    contributor: str | None = None
+    _checks: ClassVar[Mapping[str, Check]] = {
+        "description": _is_string,
+        "version": _is_string,
+        "contributor": _is_string,
+    }
 
 
 @dataclass(frozen=True)
@@ -318,10 +336,10 @@ class ImageLabels:
 
 @dataclass(frozen=True)
 class Head:
-    """What precedes the records of a COCO file. info, licenses: as they were written."""
+    """What precedes the records of a COCO file. licenses: as they were written."""
 
     categories: Sequence[CategoryRecord]
-    info: Mapping[str, Any] = field(default_factory=dict)
+    info: InfoRecord = field(default_factory=InfoRecord)
     licenses: Sequence[Any] = ()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assets.errors import SynthError
 from dataset.coco_reader import CocoContent
-from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord
+from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord, InfoRecord
 from dataset.review_csv import NAMED, ReviewedBox, missing_images, read_reviewed
 
 
@@ -47,7 +47,7 @@ def reviewed_labels(file: Path, images: Path | None) -> tuple[Path, CocoContent]
         _annotation(number, row, image_ids[row.image], categories) for number, row in enumerate(reviewed.rows, start=1)
     ]
     named = [CategoryRecord(id=number, name=sku, sku=sku) for sku, number in categories.items()]
-    return root, CocoContent(records, annotations, named, {"description": f"reviewed: {file.name}"})
+    return root, CocoContent(records, annotations, named, InfoRecord(description=f"reviewed: {file.name}"))
 
 
 def _annotation(number: int, row: ReviewedBox, image: int, categories: dict[str, int]) -> AnnotationRecord:

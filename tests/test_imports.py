@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -204,6 +205,45 @@ def test_no_two_public_classes_share_a_name() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 defined.setdefault(node.name, []).append(relative(file))
     assert {name: files for name, files in defined.items() if len(files) > 1} == {}
+
+
+# An object with fields of any type, whoever reads it must know its names; `Mapping[str, Tensor]` says what it holds.
+UNTYPED = re.compile(r"\b(?:dict|Mapping|MutableMapping)(?:\[str, (?:Any|object)\]|\b(?!\[))")
+# Records are made from JSON objects and written as such, by these two alone.
+OF_RECORDS = {"parse", "content"}
+
+
+def signatures(node: ast.stmt) -> Iterator[tuple[str, str]]:
+    """Each public function, method and field of a statement of a module, with its types."""
+    if isinstance(node, ast.FunctionDef):
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        types = [one.annotation for one in arguments] + [node.returns]
+        yield node.name, ", ".join(ast.unparse(one) for one in types if one is not None)
+    elif isinstance(node, ast.AnnAssign):
+        yield ast.unparse(node.target), ast.unparse(node.annotation)
+    elif isinstance(node, ast.ClassDef):
+        inner = [found for statement in node.body for found in signatures(statement)]
+        yield from ((name, types) for name, types in inner if not name.startswith("_") or name == "__init__")
+
+
+def test_no_dictionary_of_anything_crosses_the_border_of_a_folder() -> None:
+    used = {
+        (node.module, alias.name)
+        for file in modules().values()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module in modules()
+        for alias in node.names
+        if modules()[node.module].parent != file.parent
+    }
+    found = [
+        f"{module}.{node.name}: {name}: {types}"
+        for module, file in modules().items()
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and (module, node.name) in used
+        for name, types in signatures(node)
+        if name not in OF_RECORDS and UNTYPED.search(types)
+    ]
+    assert found == []
 
 
 def test_exceptions_of_the_linter_name_files_that_exist() -> None:

@@ -119,22 +119,6 @@ def read_json(
     return parse_json(data, what, where or str(path), values=values, constants=constants, hint=hint)
 
 
-def read_json_object(path: Path, limit: Limit, what: str, *, hint: str | None = None) -> dict[str, Any]:
-    """Read a JSON file that contains an object, as `read_json`. Raises SynthError for anything else."""
-    content = read_json(path, limit, what, hint=hint)
-    if not isinstance(content, dict):
-        found = type(content).__name__
-        raise SynthError(
-            f"{what} is invalid",
-            code="content-invalid",
-            where=str(path),
-            found=found,
-            expected="an object",
-            hint=hint,
-        )
-    return content
-
-
 def stream_json(path: Path, prefix: str, limit: Limit, what: str) -> Iterator[Any]:
     """Iterate over the values at a prefix of a JSON file, such as "images.item".
 

@@ -1,4 +1,4 @@
-"""Seconds of setting up scenes of shops by number of products, beside the seconds of drawing them.
+"""Seconds of setting up scenes of shops by number of products, beside the seconds of drawing them; frames per second.
 
     python benchmarks/shops/setup.py --scenes 5                 # sampling, labels, raster
     python benchmarks/shops/setup.py --scenes 2 --cycles good   # and one Cycles frame of each
@@ -49,6 +49,8 @@ def main(scenes: int, counts: tuple[int, ...], cycles: str) -> None:
             for count in counts:
                 table.add_row(name, *_measure(name, count, library, scenes, cycles))
         Console(width=120).print(table)
+        facings, seconds = _hundred_facings(library, scenes)
+        Console().print(f"a shelf of {facings:.0f} facings: {1 / seconds:.2f} frames/s (raster, {WIDTH}x{HEIGHT})")
 
 
 def _measure(name: str, wanted: int, library: Library, scenes: int, cycles: str) -> list[str]:
@@ -75,6 +77,18 @@ def _measure(name: str, wanted: int, library: Library, scenes: int, cycles: str)
         f"{drawn:.3f}",
         f"{slow:.1f}",
     ]
+
+
+def _hundred_facings(library: Library, scenes: int) -> tuple[float, float]:
+    """Return the facings of shelves of one row of products, and the seconds of drawing a frame, medians."""
+    tidy = "facings: [4, 4], rows: [1, 1], stack: 0, missing: 0, sold_out: 0, misplaced: 0, capped: 0, leaning: 0"
+    recipe = recipe_from_yaml(f"recipe: shelf\nproducts: {{count: 30, {tidy}}}\n", where="benchmark")
+    made = [
+        sample_scene(library, recipe, seed=0, index=index, view=0, width=WIDTH, height=HEIGHT)
+        for index in range(scenes)
+    ]
+    facings = median(sum(placement.kind == "product" for placement in scene.placements) for scene in made)
+    return facings, _draw(library, "raster", "draft", made)
 
 
 def _draw(library: Library, backend: str, preset: str, scenes: list[SceneSpec]) -> float:

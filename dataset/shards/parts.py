@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from assets.limits import COCO_VALUES
-from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, parse_all
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, InfoRecord, parse_all
 from dataset.shards.index import INSTANCES, ShardEntry, coco_name
 from dataset.shards.tar import REPAIR, read_whole
 from dataset.storage.path import StoragePath
@@ -54,7 +54,7 @@ def parse_part(data: bytes, where: str) -> ShardPart:
             raise ValueError("no lists of objects")
         info = content.get("info")
         return ShardPart(
-            Head(parse_all(CategoryRecord, lists[0]), info if isinstance(info, dict) else {}),
+            Head(parse_all(CategoryRecord, lists[0]), InfoRecord.parse(info if isinstance(info, dict) else {})),
             parse_all(ImageRecord, lists[1]),
             parse_all(AnnotationRecord, lists[2]),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO
 
@@ -97,7 +97,7 @@ def read_labels(data: bytes, where: str) -> ImageLabels:
     return labels
 
 
-def image_suffix(suffixes: Mapping[str, object], image: ImageRecord, where: str) -> str:
+def image_suffix(suffixes: Collection[str], image: ImageRecord, where: str) -> str:
     """Return the suffix of the image file of a sample, preferably that of its name. Raises SynthError without one."""
     named = (image.file_name or "").rpartition(".")[2].lower()
     found = [suffix for suffix in (named, *IMAGES) if suffix in suffixes and suffix != LABELS]

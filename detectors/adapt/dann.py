@@ -24,6 +24,7 @@ from dataset.problems import Problems
 from detectors.adapt import AdaptSettings
 from detectors.adapt.start import continued, load_start
 from detectors.augment import preset
+from detectors.checkpoints.fields import StateDict
 from detectors.data.image_set import ImageSet
 from detectors.data.photos import read_photos
 from detectors.models import detector_module
@@ -160,11 +161,11 @@ class DannTask(DetectorTask):
         self._right = self._seen = 0
         return row
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """Also return the classifier's counts and the number of photos."""
         return {**super().state(), "domain": {"right": self._right, "seen": self._seen, "photos": len(self.photos)}}
 
-    def restore(self, state: Mapping[str, Any], where: str) -> None:
+    def restore(self, state: StateDict, where: str) -> None:
         """Restore the result of `state`. Raises SynthError if the number of photos has changed."""
         super().restore(state, where)
         fields = check_model(DomainFields, state.get("domain"), "the last checkpoint", where)

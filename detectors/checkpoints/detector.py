@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import io
-import json
 import platform
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from torch import Tensor, nn
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.models import check_model
-from detectors.checkpoints.fields import CheckpointFields
+from detectors.checkpoints.fields import CheckpointFields, SpecFields, TrainingState
 from detectors.checkpoints.network_weights import check_norms, check_weights, outline_network, versions_hint
+from detectors.checkpoints.recorded import RecordedSettings
 from detectors.checkpoints.tensor_file import read_tensor_file
 from detectors.data.image_set import Classes
 from detectors.models import build_model, check_trusted
@@ -36,7 +36,7 @@ DEFAULT_THRESHOLD = 0.5
 class Checkpoint:
     """A trained detector. weights: of the network (their moving average if there is one).
 
-    settings: of the run, as JSON. data: hash of each data set. frozen_norms: batch norms that keep their statistics.
+    settings: of the run. data: hash of each data set. frozen_norms: batch norms that keep their statistics.
     score: validation scores, empty without a validation set. threshold: score above which a detection is worth showing.
     training: what resuming needs (weights before averaging, optimizer state, ...); empty in the best checkpoint.
     """
@@ -44,13 +44,13 @@ class Checkpoint:
     spec: ModelSpec
     classes: Classes
     weights: dict[str, Tensor]
-    settings: dict[str, Any]
+    settings: RecordedSettings
     data: dict[str, str]
     frozen_norms: tuple[str, ...] = ()
     step: int = 0
     score: dict[str, float] = field(default_factory=dict)
     threshold: float | None = None
-    training: dict[str, Any] = field(default_factory=dict)
+    training: TrainingState = field(default_factory=TrainingState)
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -63,10 +63,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write a checkpoint atomically."""
     content = {
         "format": FORMAT,
-        "spec": checkpoint.spec.to_json(),
+        "spec": {**asdict(checkpoint.spec), "options": dict(checkpoint.spec.options)},
         "classes": {"keys": list(checkpoint.classes.keys), "names": list(checkpoint.classes.names)},
-        # As a JSON string: torch's safe loader rejects Path objects, and settings are always JSON.
-        "settings": json.dumps(checkpoint.settings),
+        "settings": checkpoint.settings.text,
         "data": checkpoint.data,
         "frozen_norms": list(checkpoint.frozen_norms),
         "step": checkpoint.step,
@@ -108,13 +107,18 @@ def load_checkpoint(run: Path) -> Checkpoint:
     content = read_tensor_file(path, "the checkpoint")
     _check_kind(content, str(path))
     fields = check_model(CheckpointFields, content, "the checkpoint", str(path), DAMAGED)
-    spec = ModelSpec.from_json(fields.spec.model_dump())
+    spec = _spec_of(fields.spec)
     check_trusted(spec.detector, str(path))
     check_weights(outline_detector(spec), fields.weights, str(path), versions_hint(fields.versions))
     check_norms(outline_detector(spec), fields.frozen_norms, str(path), DAMAGED)
     names = ("weights", "settings", "data", "frozen_norms", "step", "score", "threshold", "training", "versions")
     classes = Classes(fields.classes.keys, fields.classes.names)
     return Checkpoint(spec=spec, classes=classes, **{name: getattr(fields, name) for name in names})
+
+
+def _spec_of(fields: SpecFields) -> ModelSpec:
+    options = tuple(sorted(fields.options.items()))
+    return ModelSpec(**{**fields.model_dump(), "options": options})
 
 
 def _check_kind(content: Any, where: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 from torch import Tensor
 
-from assets.files.json_input import parse_json
 from assets.files.models import Count
 from assets.limits import LIST_TEXT, NETWORK_PIXELS, SET_CLASSES
+from detectors.checkpoints.recorded import RecordedSettings
 from detectors.checkpoints.tensor_file import is_plain_tensor
 
 # Input sides of networks in pixels and vector lengths: larger than any in use, small enough not to exhaust memory.
@@ -27,10 +27,7 @@ def _plain_tensor(value: Any) -> Any:
 def _settings_of(text: Any) -> Any:
     if not isinstance(text, str):
         raise ValueError("not a JSON string")
-    content = parse_json(text.encode(errors="replace"), "the settings", "checkpoint", constants=True)
-    if not isinstance(content, dict):
-        raise ValueError("not a JSON object")
-    return content
+    return RecordedSettings.parse(text.encode(errors="replace"), "checkpoint")
 
 
 def _listed(value: Any) -> Any:
@@ -52,6 +49,8 @@ Weights = dict[Text, PlainTensor]
 Mean = Annotated[float, Field(ge=-MAX_NORMALISATION, le=MAX_NORMALISATION)]
 Deviation = Annotated[float, Field(ge=MIN_STD, le=MAX_NORMALISATION)]
 # Undefined scores are NaN.
+# State of an optimizer or a task, of whatever it needs, as torch saves and restores it.
+StateDict = dict[str, Any]
 Scores = dict[Text, Annotated[float, Field(allow_inf_nan=True)]]
 
 
@@ -112,11 +111,11 @@ class _Written(_Fields):
     """The fields that both kinds of checkpoint have."""
 
     weights: Weights
-    settings: Annotated[dict[str, Any], BeforeValidator(_settings_of)]
+    settings: Annotated[RecordedSettings, BeforeValidator(_settings_of)]
     data: dict[Text, Text]
     step: Count
     score: Scores
-    training: dict[str, Any]
+    training: StateDict
     versions: dict[Text, Text]
 
 
@@ -150,6 +149,37 @@ class EmbedderCheckpointFields(_Written):
         return self
 
 
+class TrainingState(TypedDict, total=False):
+    """What checkpoints store to resume a training; `TrainingFields` checks it. Empty in the best checkpoint.
+
+    weights: before averaging. extra: of what is trained beside the model. task: the task's own state.
+    """
+
+    weights: dict[str, Tensor]
+    extra: dict[str, Tensor]
+    optimizers: list[StateDict]
+    average_steps: int
+    record: HistoryState
+    losses: LossState
+    task: StateDict
+
+
+class HistoryState(TypedDict):
+    """As `RecordFields`."""
+
+    rows: list[dict[str, float]]
+    best: float
+    stale: int
+    stopped: bool
+
+
+class LossState(TypedDict):
+    """As `LossFields`."""
+
+    sums: dict[str, float]
+    steps: int
+
+
 class RecordFields(_Fields):
     """The history of a training: a row per epoch, best score, epochs since the best, whether it stopped early."""
 
@@ -171,11 +201,11 @@ class TrainingFields(_Fields):
 
     weights: Weights
     extra: Weights
-    optimizers: list[dict[str, Any]]
+    optimizers: list[StateDict]
     average_steps: Count
     record: RecordFields
     losses: LossFields
-    task: dict[str, Any]
+    task: StateDict
 
     @model_validator(mode="before")
     @classmethod

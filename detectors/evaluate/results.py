@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from assets.files.atomic import write_atomic
 from assets.files.json_input import read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
 from assets.plurals import first_few, join_few
+from dataset.masks import CompressedRle
 from dataset.values import box_numbers, number, short, whole_number
 from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.data.rows import MAX_EDGE_PX
@@ -23,16 +24,28 @@ from detectors.evaluate.metrics.align import Floats, Ints
 FIELDS = ("image_id", "category_id", "bbox", "score")
 
 
+class ResultRow(TypedDict):
+    """A detection as COCO results files have it. bbox: x, y, width, height, pixels. segmentation: of its mask."""
+
+    image_id: int
+    category_id: int
+    bbox: list[float]
+    score: float
+    segmentation: NotRequired[CompressedRle]
+
+
 def coco_rows(
     image_ids: Iterable[int], category_ids: Iterable[int], boxes: NDArray[Any], scores: NDArray[Any]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[ResultRow]:
     """COCO results of detections. boxes: (D, 4) xyxy. Reading them again gives the same boxes and scores to the bit."""
     edges = xywh_from_xyxy(boxes.astype(np.float64)).tolist()
-    for row in zip(image_ids, category_ids, edges, scores.astype(np.float64).tolist(), strict=True):
-        yield dict(zip(FIELDS, row, strict=True))
+    for image, category, box, score in zip(
+        image_ids, category_ids, edges, scores.astype(np.float64).tolist(), strict=True
+    ):
+        yield {"image_id": image, "category_id": category, "bbox": box, "score": score}
 
 
-def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
     """Write a COCO results file."""
     write_atomic(path, ("[" + ",\n".join(json.dumps(row) for row in rows) + "]\n").encode())
 
@@ -75,7 +88,7 @@ def xywh_from_xyxy(boxes: Floats) -> Floats:
 
 
 def as_predictions(
-    rows: list[dict[str, Any]], classes: Classes, image_of: Mapping[int, int], label_of: Mapping[int, int]
+    rows: Sequence[ResultRow], classes: Classes, image_of: Mapping[int, int], label_of: Mapping[int, int]
 ) -> Predictions:
     """The rows of a COCO results file as detections. image_of, label_of: by the ids in the file."""
     images: Ints = np.array([image_of[row["image_id"]] for row in rows], np.int64)
@@ -87,7 +100,7 @@ def as_predictions(
     return Predictions(classes, images[order], boxes.astype(np.float32)[order], labels[order], scores[order])
 
 
-def _read_rows(path: Path) -> list[dict[str, Any]]:
+def _read_rows(path: Path) -> list[Any]:
     rows = read_json(path, COCO_BYTES, "the COCO results file", values=COCO_VALUES, constants=True)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise SynthError(
@@ -99,7 +112,7 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _wrong(row: dict[str, Any], images: dict[int, int], labels: dict[int, int]) -> list[str]:
+def _wrong(row: Any, images: dict[int, int], labels: dict[int, int]) -> list[str]:
     missing = [field for field in FIELDS if field not in row]
     if missing:
         return [f"no {', '.join(missing)}"]

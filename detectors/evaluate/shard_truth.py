@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.data.read_coco import columns_of
 from detectors.data.rows import read_row
 from detectors.data.shard_set import ShardSet, labelled_image
-from detectors.evaluate.results import as_predictions, coco_rows, write_rows
+from detectors.evaluate.results import ResultRow, as_predictions, coco_rows, write_rows
 
 if TYPE_CHECKING:
     from detectors.models.detect import Detections
@@ -61,7 +61,7 @@ def write_found(
     path: Path, image_ids: Sequence[int], found: Sequence[Detections], category_ids: Mapping[int, int]
 ) -> None:
     """COCO results of some images. category_ids: by label; what the data set does not know is left out."""
-    rows: list[dict[str, Any]] = []
+    rows: list[ResultRow] = []
     for image, one in zip(image_ids, found, strict=True):
         known = [row for row, label in enumerate(one.labels.tolist()) if label in category_ids]
         ids = [category_ids[label] for label in one.labels[known].tolist()]

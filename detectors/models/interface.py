@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from assets.errors import SynthError, unknown_name
 from assets.files.models import check_model
-from detectors.models.spec import ModelSpec
+from detectors.models.spec import ModelSpec, OptionValue
 
 
 class Detector(Protocol):
@@ -69,7 +69,7 @@ class DetectorOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def check_options(module: Any, given: Mapping[str, Any], detector: str) -> DetectorOptions:
+def check_options(module: Any, given: Mapping[str, OptionValue], detector: str) -> DetectorOptions:
     """Return the validated options of a detector, with defaults filled in.
 
     given: values, or strings from the command line. Raises SynthError for unknown names and values out of range.

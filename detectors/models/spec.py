@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
 
 OptionValue = bool | int | float | str
 
@@ -26,11 +25,3 @@ class ModelSpec:
     std: tuple[float, float, float]
     options: tuple[tuple[str, OptionValue], ...] = ()
     origin: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "options": dict(self.options)}
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Self:
-        options = tuple(sorted(fields.get("options", {}).items()))
-        return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"]), "options": options})

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from assets.files.atomic import atomic_file
 from dataset.categories import unique_names
+from dataset.records import CategoryRecord, ImageRecord, InfoRecord, record_json
 from detectors.data.image_set import Classes
-from detectors.evaluate.results import coco_rows
+from detectors.evaluate.results import ResultRow, coco_rows
 from detectors.models.detect import Detections
 from detectors.predict.input_images import InputImage
 
@@ -39,7 +40,7 @@ class JsonRows:
         self.file.write(head.encode())
         self.keep()
 
-    def add(self, row: dict[str, Any]) -> None:
+    def add(self, row: Mapping[str, object]) -> None:
         """Append a row."""
         self.file.write(((",\n" if self.count else "\n") + json.dumps(row, ensure_ascii=False)).encode())
         self.count += 1
@@ -59,16 +60,17 @@ class JsonRows:
 class DetectionFiles:
     """predictions.json (COCO results) and images.json (the images and categories that these refer to)."""
 
-    def __init__(self, opened: Sequence[IO[bytes]], categories: str, info: dict[str, Any]) -> None:
+    def __init__(self, opened: Sequence[IO[bytes]], categories: Iterable[CategoryRecord], info: InfoRecord) -> None:
         predictions, images = opened
         self.predictions = JsonRows(predictions, "[", "\n]\n")
-        tail = f'\n],\n"categories": {categories},\n"annotations": []\n}}\n'
-        self.images = JsonRows(images, f'{{\n"info": {_json(info)},\n"images": [', tail)
+        kinds = ",\n".join(record_json(one.content()) for one in categories)
+        tail = f'\n],\n"categories": [\n{kinds}\n],\n"annotations": []\n}}\n'
+        self.images = JsonRows(images, f'{{\n"info": {record_json(info.content())},\n"images": [', tail)
 
-    def add(self, records: Iterable[dict[str, Any]], found: Iterable[dict[str, Any]]) -> None:
+    def add(self, records: Iterable[ImageRecord], found: Iterable[ResultRow]) -> None:
         """Add a batch of images and their detections, to both files or to neither."""
         for record in records:
-            self.images.add(record)
+            self.images.add(record.content())
         for row in found:
             self.predictions.add(row)
         # Confirmed together: an image without its detections looks empty, and detections without image break readers.
@@ -82,10 +84,10 @@ class DetectionFiles:
 
 
 @contextmanager
-def open_detection_files(out: Path, classes: Classes, info: dict[str, Any]) -> Iterator[DetectionFiles]:
+def open_detection_files(out: Path, classes: Classes, info: InfoRecord) -> Iterator[DetectionFiles]:
     """Open the files in `out`. They appear at the end; after Ctrl-C, too, with the batches completed until then."""
     with kept_files(out / PREDICTIONS, out / IMAGES) as opened:
-        files = DetectionFiles(opened, _json(categories_of(classes)), info)
+        files = DetectionFiles(opened, categories_of(classes), info)
         try:
             yield files
         finally:
@@ -104,24 +106,25 @@ def kept_files(*paths: Path) -> Iterator[list[IO[bytes]]]:
             raise
 
 
-def categories_of(classes: Classes) -> list[dict[str, Any]]:
+def categories_of(classes: Classes) -> list[CategoryRecord]:
     """Return the COCO categories of a detector; ids are label + 1."""
     names = unique_names(zip(classes.keys, classes.names, strict=True))
-    return [{"id": label + 1, "name": names[key], "sku": key} for label, key in enumerate(classes.keys)]
+    return [CategoryRecord(id=label + 1, name=names[key], sku=key) for label, key in enumerate(classes.keys)]
 
 
-def image_row(image: InputImage, image_id: int) -> dict[str, Any]:
+def image_row(image: InputImage, image_id: int) -> ImageRecord:
     """Return the COCO record of an image. file_name: as in the COCO file that lists it, else the absolute path."""
     file = image.source.file.absolute()
-    sides = {"width": image.letterbox.width, "height": image.letterbox.height}
+    width, height = image.letterbox.width, image.letterbox.height
     if image.frame is not None:
         # The file only exists if someone extracts the frames.
         name = f"{image.name}.jpg"
-        return {"id": image_id, "file_name": name, **sides, "video": str(file), "frame": image.frame}
-    return {"id": image_id, "file_name": image.source.file_name or str(file), **sides}
+        extra = {"video": str(file), "frame": image.frame}
+        return ImageRecord(id=image_id, file_name=name, width=width, height=height, extra=extra)
+    return ImageRecord(id=image_id, file_name=image.source.file_name or str(file), width=width, height=height)
 
 
-def result_rows(found: ImageDetections) -> list[dict[str, Any]]:
+def result_rows(found: ImageDetections) -> list[ResultRow]:
     """Return the COCO results of an image. bbox: xywh pixels of the original image. category_id: label + 1."""
     labels, detections = (found.detections.labels + 1).tolist(), found.detections
     images = [found.image_id] * len(labels)
@@ -130,7 +133,3 @@ def result_rows(found: ImageDetections) -> list[dict[str, Any]]:
     for row, counts in zip(rows, found.masks, strict=False):
         row["segmentation"] = {"size": size, "counts": counts.decode("ascii")}
     return rows
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)

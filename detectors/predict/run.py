@@ -19,6 +19,7 @@ from assets.files.atomic import lock_folder
 from assets.interrupt import stop_on_signals, until
 from assets.plurals import count_of
 from assets.progress import StepProgress
+from dataset.records import InfoRecord
 from detectors.augment import Letterbox
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint
 from detectors.data.image_set import Classes
@@ -191,13 +192,15 @@ def _has_area(output: dict[str, Tensor], letterbox: Letterbox) -> NDArray[np.boo
     return (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
 
 
-def _info(run: Path, threshold: float) -> dict[str, Any]:
-    return {
-        "description": f"images processed by a detector; its detections are in {PREDICTIONS}",
-        "checkpoint": str(find_checkpoint(run)),
-        "threshold": threshold,
-        "least_score": _least_written(threshold),
-    }
+def _info(run: Path, threshold: float) -> InfoRecord:
+    return InfoRecord(
+        description=f"images processed by a detector; its detections are in {PREDICTIONS}",
+        extra={
+            "checkpoint": str(find_checkpoint(run)),
+            "threshold": threshold,
+            "least_score": _least_written(threshold),
+        },
+    )
 
 
 def _least_written(threshold: float) -> float:

@@ -17,7 +17,7 @@ from assets.errors import SynthError
 from assets.files.models import check_model
 from detectors.augment import preset
 from detectors.checkpoints.detector import Checkpoint, save_checkpoint
-from detectors.checkpoints.fields import DetectorTaskFields
+from detectors.checkpoints.fields import DetectorTaskFields, StateDict
 from detectors.data.image_set import ImageSet, Predictions
 from detectors.data.mix import TrainingStream, realised, stream
 from detectors.data.prepare import TrainingData
@@ -114,11 +114,11 @@ class DetectorTask(Task):
         """Return the actual mix of sources so far as text."""
         return f"; drawn {realised(self.drawn)}"
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """Return the number of samples used from each source."""
         return {"drawn": dict(self.drawn)}
 
-    def restore(self, state: Mapping[str, Any], where: str) -> None:
+    def restore(self, state: StateDict, where: str) -> None:
         """Restore the number of samples used from each source."""
         self.drawn = Counter(check_model(DetectorTaskFields, state, "the last checkpoint", where).drawn)
 
@@ -129,7 +129,7 @@ class DetectorTask(Task):
             spec=parts.spec,
             classes=parts.data.classes,
             weights=saved.weights,
-            settings=parts.settings.to_json(),
+            settings=parts.settings.recorded(),
             data=parts.data.hashes,
             frozen_norms=self.frozen_norms,
             step=saved.step,

@@ -21,7 +21,7 @@ from assets.interrupt import stop_on_signals
 from assets.plurals import count_of
 from assets.progress import StepProgress
 from detectors.checkpoints.detector import BEST, LAST
-from detectors.checkpoints.fields import TrainingFields
+from detectors.checkpoints.fields import TrainingFields, TrainingState
 from detectors.checkpoints.network_weights import check_weights
 from detectors.checkpoints.optimizer_state import load_optimizer_state
 from detectors.device import is_first_process, pick_device
@@ -59,7 +59,7 @@ class Earlier(Protocol):
     @property
     def step(self) -> int: ...
     @property
-    def training(self) -> dict[str, Any]: ...
+    def training(self) -> TrainingState: ...
 
 
 @dataclass
@@ -280,12 +280,17 @@ class Engine:
         if not self.fabric.is_global_zero:
             return
         history = self.history
-        training = {
+        training: TrainingState = {
             "weights": on_cpu(self.task.model.state_dict()),
             "extra": on_cpu(self.task.extra.state_dict()),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "average_steps": self.average.steps,
-            "record": {name: getattr(history, name) for name in ("rows", "best", "stale", "stopped")},
+            "record": {
+                "rows": history.rows,
+                "best": history.best,
+                "stale": history.stale,
+                "stopped": history.stopped,
+            },
             "losses": {"sums": dict(history.sums), "steps": history.steps},
             "task": self.task.state(),
         }

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from lightning.fabric.loggers import CSVLogger, TensorBoardLogger
 
 from assets.errors import SynthError
 from assets.files.atomic import remove_leftovers, write_atomic
-from assets.files.json_input import read_json_object
-from assets.limits import DATASET_JSON
+from assets.limits import DATASET_JSON, read_file
 from detectors.checkpoints.detector import LAST
+from detectors.checkpoints.recorded import RecordedSettings
 
 T = TypeVar("T")
 
@@ -24,9 +23,10 @@ class TrainingRunSettings(Protocol):
     @property
     def out(self) -> Path: ...
 
-    def to_json(self) -> dict[str, Any]: ...
+    @property
+    def FREE(self) -> Sequence[str]: ...
 
-    def differing(self, other: dict[str, Any]) -> list[str]: ...
+    def recorded(self) -> RecordedSettings: ...
 
 
 def claim_folder(settings: TrainingRunSettings, load: Callable[[Path], T]) -> T | None:
@@ -37,7 +37,9 @@ def claim_folder(settings: TrainingRunSettings, load: Callable[[Path], T]) -> T 
     file, last = settings.out / "settings.json", settings.out / LAST
     # Before the first checkpoint nothing can be lost, so that settings may still be changed.
     if file.exists() and last.exists():
-        differing = settings.differing(read_json_object(file, DATASET_JSON, "settings.json", hint="give another --out"))
+        data = read_file(file, DATASET_JSON, "settings.json")
+        earlier = RecordedSettings.parse(data, str(file), hint="give another --out")
+        differing = settings.recorded().differing(earlier, free=settings.FREE)
         if differing:
             hint = "give another --out, or the same settings as before to resume"
             raise SynthError(
@@ -55,7 +57,7 @@ def claim_folder(settings: TrainingRunSettings, load: Callable[[Path], T]) -> T 
             hint="give another --out",
         )
     remove_leftovers(settings.out)
-    write_atomic(file, json.dumps(settings.to_json(), indent=1).encode() + b"\n")
+    write_atomic(file, settings.recorded().file())
     return load(last) if last.exists() else None
 
 

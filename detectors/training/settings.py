@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from assets.errors import SynthError, unknown_name
 from assets.options import Device, Option, Seed
+from detectors.checkpoints.recorded import RecordedSettings
 from detectors.data.mix import Shares
 from detectors.data.settings import REAL, DataSettings
 from detectors.models import detector_module
@@ -128,32 +128,7 @@ class TrainSettings:
         both = self.data.real is not None and self.data.synthetic
         return self.mix or (((REAL, REAL_SHARE),) if both and len(self.source_names) == 2 else ())
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings as JSON values, for the run's folder and checkpoints."""
-        fields = asdict(self)
+    def recorded(self) -> RecordedSettings:
+        """Return what the run's folder and checkpoints record."""
         # The size of the disk cache has no effect on the result.
-        del fields["data"]["cache_bytes"]
-        return plain(fields)
-
-    def differing(self, other: dict[str, Any]) -> list[str]:
-        """Return the differences that forbid resuming a training of settings `other`, as "name: was, now"."""
-        return differing_fields(self.to_json(), other, free=self.FREE)
-
-
-def differing_fields(mine: Mapping[str, Any], other: Mapping[str, Any], *, free: Sequence[str]) -> list[str]:
-    """Return the settings that differ, except those in `free`, as "name: was, now"."""
-    # Settings that a version of synth added later count as equal while they have their empty default.
-    return [
-        f"{name}: was {other.get(name)!r}, now {value!r}"
-        for name, value in mine.items()
-        if name not in free and other.get(name) != value and (name in other or value not in (None, []))
-    ]
-
-
-def plain(value: Any) -> Any:
-    """Convert a value for JSON: tuples to lists, paths to strings."""
-    if isinstance(value, dict):
-        return {name: plain(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    return str(value) if isinstance(value, Path) else value
+        return RecordedSettings.of(self, without=[("data", "cache_bytes")])

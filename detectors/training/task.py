@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypedDict
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from assets.errors import SynthError
+from detectors.checkpoints.fields import StateDict, TrainingState
 from detectors.training.schedule import Schedule
 
 
@@ -19,6 +20,13 @@ class Process(NamedTuple):
 
     rank: int = 0
     world: int = 1
+
+
+class ParamGroup(TypedDict):
+    """Parameters of an optimizer with a weight decay of their own."""
+
+    params: list[Tensor]
+    weight_decay: float
 
 
 class Saved(NamedTuple):
@@ -30,7 +38,7 @@ class Saved(NamedTuple):
     weights: dict[str, Tensor]
     row: Mapping[str, float]
     step: int
-    training: dict[str, Any]
+    training: TrainingState
 
 
 class Task(ABC):
@@ -111,11 +119,11 @@ class Task(ABC):
         """Return text to append to the line printed after an epoch."""
         return ""
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """Return the task's own state, of types that torch.load(weights_only=True) accepts."""
         return {}
 
-    def restore(self, state: Mapping[str, Any], where: str) -> None:  # noqa: B027 - most tasks need none
+    def restore(self, state: StateDict, where: str) -> None:  # noqa: B027 - most tasks need none
         """Restore the result of `state`. Raises SynthError if it is damaged. where: the file, for messages."""
 
     def explain_not_finite(self, batch: Any, losses: Mapping[str, float], step: int) -> SynthError:
@@ -124,7 +132,7 @@ class Task(ABC):
         return SynthError("the loss is not finite", code="loss-not-finite", where=f"step {step}", hint=hint)
 
 
-def decayed_groups(weights: Iterable[Tensor], weight_decay: float) -> list[dict[str, Any]]:
+def decayed_groups(weights: Iterable[Tensor], weight_decay: float) -> list[ParamGroup]:
     """Group parameters for AdamW: norms and biases have no weight decay."""
     learned = list(weights)
     return [

@@ -149,12 +149,12 @@ def recipe_fit(settings: FitSettings) -> None:
     from assets.progress import Reporter
     from pipeline.target.fit import fit_recipe, report_path
     from pipeline.target.page import write_page
-    from pipeline.target.report import fit_fields, print_fit
+    from pipeline.target.report import print_fit, summarize_fit
 
     console = open_console()
     fit = fit_recipe(settings, Reporter(console))
     write_page(fit, report_path(settings))
-    report(fit_fields(fit, settings))
+    report(summarize_fit(fit, settings))
     print_fit(console, fit, settings)
 
 

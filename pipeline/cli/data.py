@@ -80,11 +80,11 @@ def stats(
     sku_table: Annotated[Path | None, Option("Also write a row per SKU to this .csv or .parquet file.")] = None,
 ) -> None:
     """Count images, boxes, sizes, visibility and SKUs of the data set SOURCE (shards, a folder or a COCO file)."""
-    from pipeline.shards.stats import count_data, print_stats, stats_fields, write_sku_table
+    from pipeline.shards.stats import count_data, print_stats, summarize_stats, write_sku_table
 
     console = open_console()
     counted = count_data(source, console)
-    report(stats_fields(counted, below=below))
+    report(summarize_stats(counted, below=below))
     print_stats(counted, console, below=below)
     if sku_table is not None:
         write_sku_table(counted, sku_table)

@@ -15,7 +15,7 @@ from assets.options import Option
 from assets.plurals import counts_of
 from pipeline.cli.command import CommandGroup
 from pipeline.cli.options import Given, Use
-from pipeline.cli.output import open_console, report
+from pipeline.cli.output import json_value, open_console, report
 from pipeline.cli.types import Workers
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def job_plan(
 ) -> None:
     """Estimate what rendering SKU_LIST into PLACE would take: scenes, images, sides, sizes, bytes, hours."""
     from pipeline.jobs.estimate.run import estimate_job
-    from pipeline.jobs.report import estimate_fields, print_estimate
+    from pipeline.jobs.report import print_estimate, summarize_estimate
 
     estimate = estimate_job(_with_workers(settings), measure=measure)
-    report(estimate_fields(estimate))
+    report(summarize_estimate(estimate))
     print_estimate(open_console(), estimate)
 
 
@@ -100,7 +100,6 @@ def job_status(
     import json
 
     from pipeline.jobs.report import print_status
-    from pipeline.jobs.status import as_json
     from pipeline.jobs.status import job_status as read_status
 
     console = open_console()
@@ -109,7 +108,7 @@ def job_status(
         while True:
             status = read_status(settings)
             if as_text:
-                click.echo(json.dumps(as_json(status)))
+                click.echo(json.dumps(json_value(status)))
             else:
                 if watch and console.is_terminal:
                     console.clear()

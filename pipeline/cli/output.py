@@ -120,7 +120,7 @@ def reporting_mistakes(ctx: click.Context) -> Iterator[None]:
 def _print_ending(ctx: click.Context, ended: str, error: str | None, code: str | None, seconds: float) -> None:
     content: dict[str, Any] = {"command": _name_of(ctx), "ended": ended, "error": error, "code": code}
     content = {**content, **ctx.meta.get(SUMMARY, {}), **content, "seconds": round(seconds, 3)}
-    click.echo(json.dumps(_json_value(content), ensure_ascii=False) if ctx.meta.get(JSON) else _line_of(content))
+    click.echo(json.dumps(json_value(content), ensure_ascii=False) if ctx.meta.get(JSON) else _line_of(content))
 
 
 def _name_of(ctx: click.Context) -> str:
@@ -160,15 +160,15 @@ def _ending_of(raised: BaseException) -> tuple[str, str | None, str | None]:
     return "failed", str(mistake or raised) or type(raised).__name__, mistake.code if mistake else None
 
 
-def _json_value(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Convert a value to JSON types: paths to text, NumPy numbers to numbers, non-finite numbers to null."""
     if isinstance(value, Mapping) or (is_dataclass(value) and not isinstance(value, type)):
-        return {str(key): _json_value(one) for key, one in _fields_of(value).items()}
+        return {str(key): json_value(one) for key, one in _fields_of(value).items()}
     if isinstance(value, Sequence | Set) and not isinstance(value, str | bytes):
-        return [_json_value(one) for one in (sorted(value) if isinstance(value, Set) else value)]
+        return [json_value(one) for one in (sorted(value) if isinstance(value, Set) else value)]
     for method in ("tolist", "model_dump"):  # of NumPy and pydantic, neither of which is imported here
         if hasattr(value, method):
-            return _json_value(getattr(value, method)())
+            return json_value(getattr(value, method)())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, str | int | bool) else str(value)
@@ -177,7 +177,7 @@ def _json_value(value: Any) -> Any:
 def _line_of(content: Mapping[str, Any]) -> str:
     """Return the summary as one line: numbers, texts and lengths of lists, but nothing nested."""
     head, skipped = f"{content['command']}: {content['ended']}", ("command", "ended", "error", "code")
-    named = {name: _json_value(value) for name, value in content.items() if name not in skipped}
+    named = {name: json_value(value) for name, value in content.items() if name not in skipped}
     shown = {name: _short(value) for name, value in named.items()}
     return "; ".join([head, *(f"{name} {text}" for name, text in shown.items() if text)])
 

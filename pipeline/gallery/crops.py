@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -23,13 +23,14 @@ from assets.catalog.load import load_catalog
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder, sweep_cache, write_atomic
-from assets.files.json_input import read_json_object
+from assets.files.json_input import read_json
+from assets.files.models import FileModel, read_model
 from assets.files.source_pins import SourcePins
 from assets.library import Library, check_sources
 from assets.limits import DATASET_JSON
 from assets.plurals import count_of
 from assets.progress import StepProgress, duration_text
-from dataset.records import AnnotationRecord, ImageLabels, ImageRecord
+from dataset.records import AnnotationRecord, ImageLabels, ImageRecord, InfoRecord
 from pipeline.gallery.settings import CropSettings
 from pipeline.workers.disk_errors import takes_no_more
 from pipeline.workers.pool import never_stop, run_scenes
@@ -100,7 +101,7 @@ def write_views(settings: CropSettings, console: Console, *, stop: Callable[[int
 
             (settings.out / COCO).parent.mkdir(exist_ok=True)
             categories = catalog_categories(catalog, ids)
-            info = {"description": "products alone, from all sides", "version": "1.0", "contributor": ""}
+            info = InfoRecord(description="products alone, from all sides", version="1.0", contributor="")
             images = numbered(_images(settings.out, tasks, summary), categories)
             counts = write_coco(settings.out / COCO, images, Head(categories, info))
             summary.images = counts.images
@@ -214,16 +215,22 @@ def _run_tasks(
     return ended == len(pending)
 
 
+class StoredViews(FileModel):
+    """What a task made: the labels of its images, and the SKUs that failed with their reasons."""
+
+    pictures: list[Any]
+    failed: list[tuple[str, str]]
+
+
 def _images(out: Path, tasks: range, summary: CropSummary) -> Iterator[ImageLabels]:
     """Yield the labels of all images in order; failed SKUs are added to the summary."""
     for index in tasks:
         file = labels_path(out, index)
         if file.exists():  # else it failed as a whole and is in the summary
-            content = read_json_object(
-                file, DATASET_JSON, "the labels of a task", hint="delete it: the same command makes it again"
-            )
-            summary.failed += [(key, reason) for key, reason in content["failed"]]
-            yield from map(ImageLabels.parse, content["pictures"])
+            hint = "delete it: the same command makes it again"
+            stored = read_model(StoredViews, file, DATASET_JSON, "the labels of a task", hint=hint)
+            summary.failed += stored.failed
+            yield from map(ImageLabels.parse, stored.pictures)
 
 
 def _check_folder(settings: CropSettings, catalog: Catalog) -> None:
@@ -232,7 +239,7 @@ def _check_folder(settings: CropSettings, catalog: Catalog) -> None:
     file = settings.out / ABOUT
     if not file.exists():
         write_atomic(file, (json.dumps(about, indent=1) + "\n").encode())
-    elif read_json_object(file, DATASET_JSON, ABOUT, hint="give another --out") != about:
+    elif read_json(file, DATASET_JSON, ABOUT, hint="give another --out") != about:
         hint = "give another --out, or the list and options that it was made with"
         raise SynthError("the folder contains other views", code="settings-differ", where=str(settings.out), hint=hint)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from assets.catalog.sku_lists import SkuSource
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.files.json_input import read_json_object
+from assets.files.models import Count, FileModel, read_model
 from assets.limits import DATASET_JSON
 from assets.machine import usable_cores
 from pipeline.workers.disk_errors import takes_no_more
@@ -84,6 +84,14 @@ class TaskResult:
         return self.file.with_suffix(".fronts").read_bytes()
 
 
+class StoredResult(FileModel):
+    """As `TaskResult`, in its file."""
+
+    made: tuple[str, ...]
+    fronts: tuple[Count, ...]
+    failed: tuple[tuple[str, str], ...]
+
+
 @dataclass
 class _GalleryWorker:
     """Open resources of a worker process."""
@@ -111,9 +119,8 @@ def result_path(folder: Path, index: int) -> Path:
 def read_result(path: Path) -> TaskResult:
     """Read the result of a task."""
     hint = "delete it: the same command makes it again"
-    about = read_json_object(path, DATASET_JSON, "the result of a task", hint=hint)
-    failed = tuple((key, reason) for key, reason in about["failed"])
-    return TaskResult(tuple(about["made"]), tuple(about["fronts"]), failed, path.with_suffix(".npy"))
+    stored = read_model(StoredResult, path, DATASET_JSON, "the result of a task", hint=hint)
+    return TaskResult(stored.made, stored.fronts, stored.failed, path.with_suffix(".npy"))
 
 
 def start_worker(task: GalleryTask) -> None:

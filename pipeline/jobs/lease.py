@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -147,28 +147,18 @@ class Lease:
 @contextmanager
 def acquire_lease(location: StoragePath) -> Iterator[Lease]:
     """Hold the lease on the job at `location` in a with block. Raises SynthError that names the driver that has it."""
-    if location.local is not None:
-        with lock_folder(location.local) as lock:
-            yield from _hold_lease(Lease(location, lock))
-        return
-    heartbeat = read_heartbeat(location)
-    if is_alive(location, heartbeat):
-        raise _lease_taken(location, heartbeat)
-    yield from _hold_lease(Lease(location, None))
-
-
-def _hold_lease(lease: Lease) -> Iterator[Lease]:
-    lease.begin()
-    try:
-        yield lease
-    except KeyboardInterrupt:
-        lease.state = "interrupted"
-        raise
-    except BaseException:
-        lease.state = "failed"
-        raise
-    finally:
-        lease.end()
+    with nullcontext() if location.local is None else lock_folder(location.local) as lock:
+        if lock is None and is_alive(location, heartbeat := read_heartbeat(location)):
+            raise _lease_taken(location, heartbeat)
+        lease = Lease(location, lock)
+        lease.begin()
+        try:
+            yield lease
+        except BaseException as error:
+            lease.state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            raise
+        finally:
+            lease.end()
 
 
 def _lease_taken(location: StoragePath, heartbeat: Heartbeat | None) -> SynthError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
@@ -25,6 +25,26 @@ NEXT = {
     "cancelled": "'synth job resume {location}' continues it",
     "failed": "see failures.jsonl, fix the cause, and run 'synth job resume {location}'",
 }
+
+
+@dataclass(frozen=True)
+class EstimateSummary:
+    """The numbers of an estimate. worker_seconds: of all workers together; None if nothing was measured."""
+
+    skus: int
+    there: int
+    retired: int
+    open_scenes: int
+    scenes: int
+    top_up: int
+    all_scenes: int
+    due: int
+    shards: int
+    images: int
+    bytes: float | None
+    worker_seconds: float | None
+    core_hours: float | None
+    cost: Cost | None
 
 
 def _key_value_table() -> Table:
@@ -71,16 +91,26 @@ def print_estimate(console: Console, estimate: Estimate) -> None:
     console.print(table, highlight=False)
 
 
-def estimate_fields(estimate: Estimate) -> dict[str, Any]:
-    """Return the estimate by name, as `synth job plan --json` prints it; seconds are of all workers together."""
-    names = ("skus", "there", "retired", "open_scenes", "scenes", "top_up", "all_scenes", "due", "shards")
+def summarize_estimate(estimate: Estimate) -> EstimateSummary:
+    """Return what `synth job plan --json` prints."""
     cost, images = estimate.cost, estimate.all_scenes * estimate.settings.render.views
-    measured = {}
-    if cost is not None:
-        stored = (cost.image_bytes + cost.label_bytes) * images
-        seconds = estimate.worker_seconds(cost.workers)
-        measured = {"bytes": stored, "worker_seconds": seconds, "core_hours": seconds * cost.threads / 3600}
-    return {**{name: getattr(estimate, name) for name in names}, "images": images, **measured, "cost": cost}
+    seconds = None if cost is None else estimate.worker_seconds(cost.workers)
+    return EstimateSummary(
+        skus=estimate.skus,
+        there=estimate.there,
+        retired=estimate.retired,
+        open_scenes=estimate.open_scenes,
+        scenes=estimate.scenes,
+        top_up=estimate.top_up,
+        all_scenes=estimate.all_scenes,
+        due=estimate.due,
+        shards=estimate.shards,
+        images=images,
+        bytes=None if cost is None else (cost.image_bytes + cost.label_bytes) * images,
+        worker_seconds=seconds,
+        core_hours=None if cost is None or seconds is None else seconds * cost.threads / 3600,
+        cost=cost,
+    )
 
 
 def _add_pilot(table: Table, estimate: Estimate, pilot: Pilot) -> None:

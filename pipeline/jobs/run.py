@@ -20,6 +20,7 @@ from assets.interrupt import never
 from assets.machine import usable_cores
 from assets.plurals import count_of, first_few
 from assets.progress import Reporter
+from dataset.records import InfoRecord
 from dataset.storage.retry import RetryingPath
 from pipeline.jobs.engines import EngineContext, open_engine
 from pipeline.jobs.files import JobIdentity
@@ -187,7 +188,7 @@ class _Driver:
 
     def _revise_shards(self, plan: Plan, work: JobContext) -> None:
         for revision in list(revisions(plan, self.receipts, self.settings)):
-            self.receipts[revision.receipt.shard] = revise_shard(self.location, revision, dict(work.info))
+            self.receipts[revision.receipt.shard] = revise_shard(self.location, revision, work.info)
             self.summary.retired += revision.retired
             if self._should_stop:
                 return
@@ -326,7 +327,6 @@ def job_context(plan: Plan, settings: JobSettings, identity: JobIdentity) -> Job
     recipe = load_recipe(render.recipe, streams=render.streams)
     where = hashlib.sha256(settings.location.url.encode()).hexdigest()[:8]
     spool = render.cache.resolve() / "jobs" / f"{name}-{where}-{plan.current.number}"
-    description = {"description": f"synthetic scenes, job {name}", "version": "1.0", "contributor": render.creator}
     return JobContext(
         replace(render, out=spool, sku_list=render.sku_list.resolve()),
         settings.location,
@@ -334,7 +334,7 @@ def job_context(plan: Plan, settings: JobSettings, identity: JobIdentity) -> Job
         plan.current.catalog_hash,
         settings.visible,
         settings.pixels,
-        tuple(description.items()),
+        InfoRecord(description=f"synthetic scenes, job {name}", version="1.0", contributor=render.creator),
         tuple(files_of(recipe, render.backend).items()),
     )
 

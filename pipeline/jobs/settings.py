@@ -167,7 +167,7 @@ def _recipe_text(settings: JobSettings, recipe: Recipe) -> str:
 
 def job_id(identity: JobIdentity) -> str:
     """Return a short name of the job."""
-    return json_digest(identity.content())[:16]
+    return identity.digest()[:16]
 
 
 def claim_location(settings: JobSettings, identity: JobIdentity) -> None:
@@ -182,7 +182,7 @@ def claim_location(settings: JobSettings, identity: JobIdentity) -> None:
                 where=str(settings.location),
                 hint=hint,
             )
-        settings.location.write(JOB, _json_bytes(identity.content()))
+        settings.location.write(JOB, identity.file())
     elif existing != identity:
         check_origins(existing.plugins, identity.plugins, settings.location.locate(JOB))
         hint = "give another --out, or the same settings as before ('synth job resume PLACE' uses those)"

@@ -116,7 +116,7 @@ def store_shard(work: JobContext, task: ShardTask, failed: dict[int, Outcome]) -
         task.name,
         task.split,
         [sample for scene in task.scenes for sample in samples.get(scene.index, ())],
-        Head(used_categories(task.categories, samples), dict(work.info)),
+        Head(used_categories(task.categories, samples), work.info),
     )
     receipt = Receipt(
         shard=task.name,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -114,8 +113,3 @@ def cancel_job(location: StoragePath) -> str:
     if beat is None or beat.state != "running":
         return "no driver is running; the job is marked as cancelled until it is resumed"
     return f"asked {beat} to end; it notices within seconds"
-
-
-def as_json(status: JobStatus) -> dict[str, Any]:
-    """Return the status as JSON fields."""
-    return {**status.__dict__, "beat": status.beat.model_dump() if status.beat is not None else None}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from assets.files.atomic import write_atomic
 from assets.plugins import is_python_file
-from dataset.records import CategoryRecord
+from dataset.records import CategoryRecord, InfoRecord
 from dataset.storage.path import StoragePath
 from pipeline.run.plugins import file_place, unpack_files
 from pipeline.run.settings import RunSettings
@@ -78,7 +78,7 @@ class JobContext:
     catalog_hash: str
     visible: float
     pixels: int
-    info: tuple[tuple[str, str], ...] = ()
+    info: InfoRecord = field(default_factory=InfoRecord)
     plugins: tuple[tuple[str, bytes], ...] = ()
 
     @property

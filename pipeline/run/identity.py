@@ -29,6 +29,14 @@ class StoredIdentity(FileModel):
         """Return the fields as JSON stores them, without those that equal what older versions had no word for."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
+    def digest(self) -> str:
+        """Return the SHA-256 of the content."""
+        return json_digest(self.content())
+
+    def file(self) -> bytes:
+        """Return the content of a file with the identity."""
+        return (json.dumps(self.content(), indent=1, ensure_ascii=False) + "\n").encode()
+
     def differing(self, new: StoredIdentity) -> list[str]:
         """Return a line for each field that is another in `new`, long values cut."""
         was, now = self.content(), new.content()

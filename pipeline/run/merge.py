@@ -15,7 +15,7 @@ from dataset.categories import catalog_categories
 from dataset.checksums import ChecksumSpool, sha256, sha256_of, sound_digests, write_checksums
 from dataset.coco_writer import CocoCounts, numbered, write_coco
 from dataset.layout import SHOP, Layout, split_of, stem_of
-from dataset.records import Head, ImageLabels
+from dataset.records import Head, ImageLabels, InfoRecord
 from dataset.shop import CATEGORIES, ShopRecords, numbered_marks
 from pipeline.run.settings import RunSettings, recipe_text
 
@@ -35,7 +35,7 @@ def merge_labels(
     written, files = [], [layout.info]
     for name, _ in settings.splits:
         said = f"synthetic scenes, recipe {recipe_text(settings.recipe)}, {name}"
-        head = Head(categories, {"description": said, "version": "1.0", "contributor": settings.creator}, licenses)
+        head = Head(categories, InfoRecord(description=said, version="1.0", contributor=settings.creator), licenses)
         images = _images(settings, layout, name, seen, checksums)
         written.append(write_coco(layout.annotations(name), _numbered(images, head), head))
         files.append(layout.annotations(name))

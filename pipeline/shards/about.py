@@ -10,7 +10,7 @@ from typing import Any
 from assets.errors import SynthError
 from assets.files.json_input import parse_json
 from dataset.checksums import CHECKSUMS
-from dataset.records import Head
+from dataset.records import Head, InfoRecord
 from dataset.storage.path import StoragePath
 
 DATASET = "dataset.json"
@@ -32,7 +32,7 @@ class AboutShards:
 
     def to_json(self, command: str) -> bytes:
         """The file, as `command` writes it."""
-        splits = {split: {"info": head.info, "licenses": head.licenses} for split, head in self.heads.items()}
+        splits = {split: {"info": head.info.content(), "licenses": head.licenses} for split, head in self.heads.items()}
         content = {"format": 1, "command": command, "checksums": CHECKSUMS, "splits": splits}
         content |= {} if self.rendered is None else {"dataset": self.rendered}
         content |= {"sets": [one.content for one in self.sets]} if self.sets else {}
@@ -49,7 +49,7 @@ def read_about(location: StoragePath) -> AboutShards:
         return AboutShards(signed=False, content={})
     splits = about.get("splits")
     heads = {
-        split: Head((), said["info"], said["licenses"])
+        split: Head((), InfoRecord.parse(said["info"]), said["licenses"])
         for split, said in (splits.items() if isinstance(splits, dict) else ())
         if isinstance(said, dict) and isinstance(said.get("info"), dict) and isinstance(said.get("licenses"), list)
     }

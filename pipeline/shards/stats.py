@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,24 +148,48 @@ def print_stats(stats: Stats, console: Console, *, below: int) -> None:
     console.print(_skus(stats, below), highlight=False)
 
 
-def stats_fields(stats: Stats, *, below: int) -> dict[str, Any]:
-    """The same numbers by name, as `synth data stats --json` prints them. Shares of boxes: by SHARES, unknown last."""
-    return {
-        "images": sum(stats.images.values()),
-        "annotations": sum(stats.annotations.values()),
-        "splits": {
-            name: {"images": count, "annotations": stats.annotations.get(name, 0)}
-            for name, count in sorted(stats.images.items())
-        },
-        "recipes": stats.recipes,
-        "sizes": dict(zip(("small", "medium", "large"), stats.sizes, strict=True)),
-        "visibility": stats.visibility,
-        "truncation": stats.truncation,
-        "skus": len(stats.ids),
-        "skus_never_seen": (stats.boxes == 0).sum(),
-        "skus_below": (stats.boxes < below).sum(),
-        "boxes_of_unknown_categories": stats.unknown,
-    }
+@dataclass(frozen=True)
+class SplitCounts:
+    """Numbers of images and annotations of a split."""
+
+    images: int
+    annotations: int
+
+
+@dataclass(frozen=True)
+class StatsSummary:
+    """Counts of a data set. recipes: images by recipe. sizes: boxes by size. visibility, truncation: boxes by SHARES,
+    unknown last."""
+
+    images: int
+    annotations: int
+    splits: Mapping[str, SplitCounts]
+    recipes: Mapping[str, int]
+    sizes: Mapping[str, int]
+    visibility: Sequence[int]
+    truncation: Sequence[int]
+    skus: int
+    skus_never_seen: int
+    skus_below: int
+    boxes_of_unknown_categories: int
+
+
+def summarize_stats(stats: Stats, *, below: int) -> StatsSummary:
+    """Return what `synth data stats --json` prints. below: number of boxes that a SKU should have."""
+    splits = {name: SplitCounts(count, stats.annotations.get(name, 0)) for name, count in sorted(stats.images.items())}
+    return StatsSummary(
+        images=sum(stats.images.values()),
+        annotations=sum(stats.annotations.values()),
+        splits=splits,
+        recipes=stats.recipes,
+        sizes=dict(zip(("small", "medium", "large"), stats.sizes.tolist(), strict=True)),
+        visibility=stats.visibility.tolist(),
+        truncation=stats.truncation.tolist(),
+        skus=len(stats.ids),
+        skus_never_seen=int((stats.boxes == 0).sum()),
+        skus_below=int((stats.boxes < below).sum()),
+        boxes_of_unknown_categories=stats.unknown,
+    )
 
 
 def _skus(stats: Stats, below: int) -> Table:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -13,19 +15,34 @@ from pipeline.target.scenes import STATISTICS
 from pipeline.target.settings import FitSettings
 
 
-def fit_fields(fit: RecipeFit, settings: FitSettings) -> dict[str, Any]:
-    """Return the fields of --json."""
-    return {
-        "out": settings.out,
-        "report": report_path(settings),
-        "photos": len(fit.photos),
-        "unreadable": list(fit.unreadable),
-        "size": list(fit.size),
-        "ranges": {change.key: list(change.after) for change in fit.changes if not change.note},
-        "object_size": [fit.before.true_size, fit.after.true_size],
-        "distances": {one.name: [one.before, one.after] for one in fit.distances},
-        "notes": list(fit.notes),
-    }
+@dataclass(frozen=True)
+class FitSummary:
+    """What `synth recipe fit --json` prints. ranges: by setting. object_size, distances: before and after."""
+
+    out: Path
+    report: Path
+    photos: int
+    unreadable: Sequence[str]
+    size: Sequence[int]
+    ranges: Mapping[str, Sequence[float]]
+    object_size: Sequence[float | None]
+    distances: Mapping[str, Sequence[float]]
+    notes: Sequence[str]
+
+
+def summarize_fit(fit: RecipeFit, settings: FitSettings) -> FitSummary:
+    """Return the summary of a fit."""
+    return FitSummary(
+        out=settings.out,
+        report=report_path(settings),
+        photos=len(fit.photos),
+        unreadable=fit.unreadable,
+        size=fit.size,
+        ranges={change.key: change.after for change in fit.changes if not change.note},
+        object_size=(fit.before.true_size, fit.after.true_size),
+        distances={one.name: (one.before, one.after) for one in fit.distances},
+        notes=fit.notes,
+    )
 
 
 def print_fit(console: Console, fit: RecipeFit, settings: FitSettings) -> None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from assets.errors import SynthError
 from assets.files.json_input import parse_json, read_json, stream_json
 from assets.limits import COCO_BYTES, DATASET_JSON
-from dataset.coco_reader import categories_of, objects_of
+from dataset.coco_reader import categories_of, images_of, records_of
 from dataset.layout import SHOP, Layout, stem_of
+from dataset.records import ImageRecord, LinkRecord, MarkRecord
 from dataset.shop import CATEGORIES, KINDS, SIDES
 from dataset.values import short
 from pipeline.verify.masks import sound_mask, tight_box
@@ -129,16 +130,21 @@ def _compare_heads(layout: Layout, split: str, name: str) -> Iterator[Violation]
 
 
 def _compare_records(layout: Layout, split: str, name: str) -> Iterator[Violation]:
-    stored = {key: objects_of(layout.shop(split), key) for key in ("images", "annotations", "links")}
+    file = layout.shop(split)
+    stored: dict[str, Iterator[ImageRecord | MarkRecord | LinkRecord]] = {
+        "images": images_of(file),
+        "annotations": records_of(file, "annotations", MarkRecord),
+        "links": records_of(file, "links", LinkRecord),
+    }
     counts = dict.fromkeys(stored, 0)
-    for image in objects_of(layout.annotations(split), "images"):
+    for image in (one.content() for one in images_of(layout.annotations(split))):
         stem = stem_of(image["index"], image["view"])
         file = layout.file(SHOP, stem)
         expected = _merged(image, read_json(file, DATASET_JSON, "labels of a shop"), counts)
         for key, records in expected.items():
             for record in records:
                 counts[key] += 1
-                there = next(stored[key], {})
+                there = one.content() if (one := next(stored[key], None)) is not None else {}
                 if off := [field for field in {**record, **there} if record.get(field) != there.get(field)]:
                     source = layout.annotations(split).name if key == "images" else f"{SHOP}/{file.name}"
                     yield Violation(f"{name} {key}[{counts[key] - 1}]", f"{', '.join(off)} not as in {source}")

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 from dataset.coco_writer import CocoCounts, numbered
 from dataset.coco_writer import write_coco as write_records
 from dataset.masks import encode_crop
-from dataset.records import CategoryRecord, Head, ImageLabels
+from dataset.records import CategoryRecord, Head, ImageLabels, InfoRecord
 from render.coco import annotation_record, image_record
 from render.frame import MaskCrop
 from render.labels import annotate, trace_geometry
@@ -40,7 +40,7 @@ def rle_of_crop(crop: MaskCrop, height: int, width: int) -> dict[str, Any]:
 
 def write_coco(path: Path, made: list[ImageLabels], licence: str = "") -> CocoCounts:
     licenses = [{"id": 1, "name": licence, "url": ""}] if licence else []
-    head = Head(CATEGORIES, {"description": "test"}, licenses)
+    head = Head(CATEGORIES, InfoRecord(description="test"), licenses)
     return write_records(path, numbered(made, CATEGORIES, licensed=bool(licence)), head)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from detectors.checkpoints.detector import BEST, Checkpoint, save_checkpoint
+from detectors.checkpoints.recorded import RecordedSettings
 from detectors.data.image_set import Classes
 from detectors.models import build_model, detector_module
 from detectors.models.spec import ModelSpec
@@ -40,7 +41,7 @@ def random_run(
             elif any(part in name for part in ("rpn.head.cls_logits", "bbox_pred", "bbox_reg")) and parameter.ndim > 1:
                 parameter.normal_(0, 0.3 / parameter[0].numel() ** 0.5)
     folder.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(Checkpoint(spec, CLASSES, model.state_dict(), {}, {}), folder / BEST)
+    save_checkpoint(Checkpoint(spec, CLASSES, model.state_dict(), RecordedSettings(), {}), folder / BEST)
     return folder
 
 

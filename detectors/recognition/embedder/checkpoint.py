@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.models import check_model
 from detectors.checkpoints.detector import DAMAGED, check_format, find_checkpoint, versions
-from detectors.checkpoints.fields import EmbedderCheckpointFields
+from detectors.checkpoints.fields import EmbedderCheckpointFields, TrainingState
 from detectors.checkpoints.network_weights import check_weights, outline_network, versions_hint
+from detectors.checkpoints.recorded import RecordedSettings
 from detectors.checkpoints.tensor_file import read_tensor_file
 from detectors.recognition.embedder.network import EmbedderSpec, EmbeddingNet, check_maps
 from detectors.recognition.embedder.softmax import Softmax
@@ -29,7 +29,7 @@ FORMAT = 1
 class EmbedderCheckpoint:
     """A trained embedder. keys: the SKUs it was trained on, in the order of the loss's classes.
 
-    settings: of the run, as JSON. data: hash of each data set. score: validation scores, empty without a validation
+    settings: of the run. data: hash of each data set. score: validation scores, empty without a validation
     set. head: weights of the classifier if the loss is one. training: what resuming needs (weights before averaging,
     loss, optimizers, history); empty in the best checkpoint.
     """
@@ -37,12 +37,12 @@ class EmbedderCheckpoint:
     spec: EmbedderSpec
     weights: dict[str, Tensor]
     keys: tuple[str, ...]
-    settings: dict[str, Any]
+    settings: RecordedSettings
     data: dict[str, str]
     step: int = 0
     score: dict[str, float] = field(default_factory=dict)
     head: dict[str, Tensor] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
+    training: TrainingState = field(default_factory=TrainingState)
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -50,11 +50,10 @@ def save_embedder_checkpoint(checkpoint: EmbedderCheckpoint, path: Path) -> None
     """Write a checkpoint atomically."""
     content = {
         "embedder_format": FORMAT,
-        "embedder": checkpoint.spec.to_json(),
+        "embedder": asdict(checkpoint.spec),
         "weights": checkpoint.weights,
         "keys": list(checkpoint.keys),
-        # As a JSON string: torch's safe loader rejects Path objects, and settings are always JSON.
-        "settings": json.dumps(checkpoint.settings),
+        "settings": checkpoint.settings.text,
         "data": checkpoint.data,
         "step": checkpoint.step,
         "score": checkpoint.score,
@@ -76,7 +75,7 @@ def load_embedder_checkpoint(run: Path) -> EmbedderCheckpoint:
     content = read_tensor_file(path, "the checkpoint")
     _check_kind(content, str(path))
     fields = check_model(EmbedderCheckpointFields, content, "the embedder", str(path), DAMAGED)
-    spec = EmbedderSpec.from_json(fields.embedder.model_dump())
+    spec = EmbedderSpec(**fields.embedder.model_dump())
     check_weights(outline_embedder(spec), fields.weights, str(path), versions_hint(fields.versions))
     _check_head(fields, str(path))
     names = ("weights", "keys", "settings", "data", "step", "score", "head", "training", "versions")

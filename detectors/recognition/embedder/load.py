@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def build_net(spec: EmbedderSpec, weights: str) -> tuple[EmbeddingNet, list[str]
 
 def fingerprint(spec: EmbedderSpec, weights: dict[str, Tensor]) -> str:
     """Return the SHA-256 over architecture, preprocessing and all weights; it is the same on every device."""
-    digest = hashlib.sha256(json.dumps([PREPROCESSING, spec.to_json()], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([PREPROCESSING, asdict(spec)], sort_keys=True).encode())
     for name in sorted(weights):
         value = weights[name].detach().cpu().contiguous()
         digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,15 +80,15 @@ class Retrieval:
         """Return the metric of a name. Raises KeyError if it was not measured."""
         return {metric.name: metric for metric in self.metrics}[name]
 
-    def parts(self) -> dict[str, dict[str, Any] | None]:
+    def parts(self) -> dict[str, dict[str, float] | None]:
         """Return the objects of a report's JSON: "at.right" is `right` of `at`; names without prefix are of MAIN."""
         facts = ("queries", "unknown", "skus", "views", "simulated")
-        at = None if math.isnan(self.threshold) else {"threshold": self.threshold}
-        parts: dict[str, Any] = {MAIN: {name: getattr(self, name) for name in facts}, "at": at}
+        parts: dict[str, dict[str, float]] = {MAIN: {name: getattr(self, name) for name in facts}}
+        parts["at"] = {} if math.isnan(self.threshold) else {"threshold": self.threshold}
         for metric in self.metrics:
             part, key = _place(metric.name)
             parts.setdefault(part, {})[key] = metric.value
-        return parts
+        return {part: numbers or None for part, numbers in parts.items()}
 
 
 def measure_retrieval(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -44,15 +43,6 @@ class EmbedderSpec:
                 found=f"{self.dim} dimensions, {self.side} px, a margin of {self.margin:g}",
                 expected=f"at least 2 dimensions, at least {MIN_SIDE} px, a margin of 0 to less than 1",
             )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Self:
-        """Restore the result of `to_json`."""
-        return cls(**{**fields, "mean": tuple(fields["mean"]), "std": tuple(fields["std"])})
 
 
 def make_spec(backbone: str, *, dim: int, side: int, margin: float = MARGIN) -> EmbedderSpec:

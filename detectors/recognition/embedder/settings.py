@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assets.errors import SynthError, unknown_name
 from assets.options import Device, Option, Seed
+from detectors.checkpoints.recorded import RecordedSettings
 from detectors.data.settings import DataSettings
-from detectors.training.settings import Augmentation, Readers, RunFolder, differing_fields, plain
+from detectors.training.settings import Augmentation, Readers, RunFolder
 
 if TYPE_CHECKING:
     from detectors.data.image_set import ImageSet
@@ -154,14 +155,9 @@ class EmbedSettings:
         """Always one device, because class centers are not synchronised between processes."""
         return 1
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings as JSON values, for the run's folder and checkpoints."""
-        fields = asdict(self)
-        return plain(fields)
-
-    def differing(self, other: dict[str, Any]) -> list[str]:
-        """Return the differences that forbid resuming a training of settings `other`, as "name: was, now"."""
-        return differing_fields(self.to_json(), other, free=self.FREE)
+    def recorded(self) -> RecordedSettings:
+        """Return what the run's folder and checkpoints record."""
+        return RecordedSettings.of(self)
 
 
 @dataclass(frozen=True)

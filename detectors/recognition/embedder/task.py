@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from assets.errors import SynthError
 from assets.files.models import check_model
-from detectors.checkpoints.fields import EmbedderTaskFields
+from detectors.checkpoints.fields import EmbedderTaskFields, StateDict
 from detectors.device import PREFETCH, ProcessLoader, limit_threads, loader_processes
 from detectors.recognition.embedder.augment import augment_crop, crop_preset
 from detectors.recognition.embedder.checkpoint import EmbedderCheckpoint, save_embedder_checkpoint
@@ -132,11 +132,11 @@ class EmbedderTask(Task):
         """Find the look-alikes for the next epoch by comparing class centers."""
         self.neighbours = find_neighbours(self.extra.centers())
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> StateDict:
         """Return the look-alikes of the current epoch and the frozen norms."""
         return {"frozen_norms": list(self.frozen_norms), "neighbours": torch.from_numpy(self.neighbours)}
 
-    def restore(self, state: Mapping[str, Any], where: str) -> None:
+    def restore(self, state: StateDict, where: str) -> None:
         """Restore the result of `state`. Raises SynthError if it is damaged."""
         fields = check_model(EmbedderTaskFields, state, "the last checkpoint", where)
         self.frozen_norms = fields.frozen_norms
@@ -160,7 +160,7 @@ class EmbedderTask(Task):
             spec=self.spec,
             weights=saved.weights,
             keys=self.crops.classes.keys,
-            settings=self.settings.to_json(),
+            settings=self.settings.recorded(),
             data=self.crops.hashes,
             step=saved.step,
             score=self.score_of(saved.row),

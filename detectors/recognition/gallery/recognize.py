@@ -16,6 +16,7 @@ from assets.errors import SynthError
 from assets.files.atomic import lock_folder
 from assets.interrupt import stop_on_signals, until
 from assets.progress import StepProgress
+from dataset.records import InfoRecord
 from detectors.evaluate.page.images import LEFT_OUT, Mark, plot_marks, save_jpeg
 from detectors.predict.input_images import (
     InputImage,
@@ -136,8 +137,7 @@ def recognize(
     images = read_input_images(inputs.items, finder.size, every=settings.every, threads=settings.workers)
     found = _recognize(recognizer, finder, images, summary, batch=settings.batch, first_id=inputs.first_free_id)
     begun = time.monotonic()
-    info = {
-        "description": "images whose products were recognized with a gallery",
+    about = {
         "gallery": gallery.version,
         "embedder": gallery.manifest.embedder.fingerprint,
         "boxes": finder.description,
@@ -145,6 +145,7 @@ def recognize(
         "threshold": decision.threshold,
         "margin": decision.margin,
     }
+    info = InfoRecord(description="images whose products were recognized with a gallery", extra=about)
     with lock_folder(settings.out), stop_on_signals(RESULTS_KEPT, step=RESULTS_STEP) as stop:
         review = Review(settings.out, gallery, view_image)
         try:

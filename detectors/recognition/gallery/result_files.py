@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.evaluate.results import xywh_from_xyxy
+from dataset.records import CategoryRecord, InfoRecord
+from detectors.evaluate.results import ResultRow, xywh_from_xyxy
 from detectors.predict.input_images import InputImage
 from detectors.predict.result_files import IMAGES, PREDICTIONS, DetectionFiles, image_row, kept_files
 from detectors.recognition.gallery.boxes import ImageBoxes
@@ -48,10 +48,28 @@ class ImageRecognition:
     vectors: NDArray[np.float32]
 
 
+class CandidateRow(TypedDict):
+    """A SKU that a box may show. similarity: cosine."""
+
+    sku: str
+    similarity: float
+
+
+class RecognizedRow(ResultRow):
+    """A recognized box as predictions.json has it."""
+
+    sku: str | None
+    verdict: str
+    similarity: float
+    margin: float
+    detection_score: float
+    candidates: list[CandidateRow]
+
+
 class RecognitionFiles(DetectionFiles):
     """The three files, written image by image."""
 
-    def __init__(self, gallery: Gallery, counts: IO[bytes], found: Sequence[IO[bytes]], info: dict[str, Any]) -> None:
+    def __init__(self, gallery: Gallery, counts: IO[bytes], found: Sequence[IO[bytes]], info: InfoRecord) -> None:
         super().__init__(found, _categories(gallery), info)
         self.gallery, self.counts = gallery, counts
         self.counts.write(_csv_line(["image_id", "file_name", "sku", "name", "count", "of them for review"]))
@@ -61,7 +79,7 @@ class RecognitionFiles(DetectionFiles):
         """Add images; each is either in all files or in none."""
         images = [image_row(one.image, one.image_id) for one in some]
         for one, row in zip(some, images, strict=True):
-            self.counts.writelines(_count_lines(one, row["file_name"], self.gallery))
+            self.counts.writelines(_count_lines(one, row.file_name or "", self.gallery))
         self.add(images, [row for one in some for row in result_rows(one, self.gallery)])
         self.kept = self.counts.tell()
 
@@ -72,7 +90,7 @@ class RecognitionFiles(DetectionFiles):
 
 
 @contextmanager
-def open_recognition_files(out: Path, gallery: Gallery, info: dict[str, Any]) -> Iterator[RecognitionFiles]:
+def open_recognition_files(out: Path, gallery: Gallery, info: InfoRecord) -> Iterator[RecognitionFiles]:
     """Open the files in `out`. They appear at the end; after Ctrl-C, too, with the images completed until then."""
     with kept_files(out / COUNTS, out / PREDICTIONS, out / IMAGES) as (counts, *found):
         files = RecognitionFiles(gallery, counts, found, info)
@@ -82,12 +100,12 @@ def open_recognition_files(out: Path, gallery: Gallery, info: dict[str, Any]) ->
             files.finish()
 
 
-def result_rows(one: ImageRecognition, gallery: Gallery) -> list[dict[str, Any]]:
+def result_rows(one: ImageRecognition, gallery: Gallery) -> list[RecognizedRow]:
     """Return the COCO results of an image. bbox: xywh pixels. score: detection score times similarity, 0 to 1.
 
     similarity: cosine to the best SKU. margin: its lead over the second. verdict: known, review or unknown.
     """
-    rows = []
+    rows: list[RecognizedRow] = []
     boxes = xywh_from_xyxy(one.boxes.xyxy).tolist()
     for place, verdict in enumerate(one.verdicts.tolist()):
         best, similarity = int(one.nearest.skus[place, 0]), float(one.nearest.scores[place, 0])
@@ -110,7 +128,7 @@ def result_rows(one: ImageRecognition, gallery: Gallery) -> list[dict[str, Any]]
     return rows
 
 
-def _candidates(nearest: NearestSkus, place: int, gallery: Gallery) -> list[dict[str, Any]]:
+def _candidates(nearest: NearestSkus, place: int, gallery: Gallery) -> list[CandidateRow]:
     pairs = zip(nearest.skus[place].tolist(), nearest.scores[place].tolist(), strict=True)
     return [{"sku": gallery.keys[sku], "similarity": round(score, DECIMALS)} for sku, score in pairs if sku != MISSING]
 
@@ -133,16 +151,12 @@ def _csv_line(values: Sequence[object]) -> bytes:
     return text.getvalue().encode()
 
 
-def _categories(gallery: Gallery) -> str:
-    rows = [{"id": NO_CATEGORY, "name": NO_NAME}]
-    order = np.argsort(gallery.category_ids).tolist()
-    rows += [
-        {
-            "id": int(gallery.category_ids[sku]),
-            "name": gallery.category_names[sku],
-            "sku": gallery.keys[sku],
-            "display_name": gallery.names[sku],
-        }
-        for sku in order
-    ]
-    return "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]"
+def _categories(gallery: Gallery) -> Iterator[CategoryRecord]:
+    yield CategoryRecord(id=NO_CATEGORY, name=NO_NAME)
+    for sku in np.argsort(gallery.category_ids).tolist():
+        yield CategoryRecord(
+            id=int(gallery.category_ids[sku]),
+            name=gallery.category_names[sku],
+            sku=gallery.keys[sku],
+            display_name=gallery.names[sku],
+        )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dataset.records import AnnotationRecord, CategoryRecord, Head
+from dataset.records import AnnotationRecord, CategoryRecord, Head, InfoRecord
 from dataset.shards.index import ShardSample, write_shard
 from dataset.shards.parts import read_part
 from dataset.shards.tar import read_samples
@@ -63,7 +63,7 @@ def _revision(generation: Generation, shard: Shard, receipt: Receipt, stale_scen
     return Revision(receipt, tuple(sorted(dropped)), tuple(ignored), tuple(lengths), tuple(scenes))
 
 
-def revise_shard(location: StoragePath, revision: Revision, info: Mapping[str, str]) -> Receipt:
+def revise_shard(location: StoragePath, revision: Revision, info: InfoRecord) -> Receipt:
     """Write the shard under a new name, then its receipt; the old files stay until the index names the new ones."""
     old = revision.receipt
     samples = [

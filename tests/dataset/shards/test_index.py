@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dataset.coco_writer import coco_bytes
-from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, parse_all
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, InfoRecord, parse_all
 from dataset.shards.index import (
     ShardSample,
     annotation_id,
@@ -77,7 +77,7 @@ def test_a_shard_is_a_web_data_set_and_a_coco_file(place: StoragePath) -> None:
     import webdataset
 
     samples = [sample(1), sample(2, boxes=0), sample(3)]
-    entry = write_shard(place, "train-000", "train", samples, Head(CATEGORIES, {"description": "x"}))
+    entry = write_shard(place, "train-000", "train", samples, Head(CATEGORIES, InfoRecord(description="x")))
     assert (entry.images, entry.annotations) == (3, 4)
     write_index(place, [entry])
     write_categories(place, CATEGORIES)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_model, save_checkpoint
+from detectors.checkpoints.recorded import RecordedSettings
 from detectors.checkpoints.weights import fit_weights, load_weights
 from detectors.data.image_set import Classes
 from detectors.models import DETECTORS, build_model, detector_module, detector_summary
@@ -169,7 +170,7 @@ def test_heads_of_other_classes_are_never_taken(tmp_path: Path) -> None:
     """As many classes in another order would fit by shape, and be silently wrong."""
     model = small("fasterrcnn_mobilenet")
     spec = spec_of("fasterrcnn_mobilenet")
-    saved = Checkpoint(spec, CLASSES, model.state_dict(), settings={}, data={})
+    saved = Checkpoint(spec, CLASSES, model.state_dict(), settings=RecordedSettings(), data={})
     save_checkpoint(saved, tmp_path / "a.ckpt")
     others = Classes(("c", "b", "a"), ("C", "B", "A"))
     for classes, taken in ((CLASSES, True), (others, False)):
@@ -195,7 +196,8 @@ def test_weights_that_fit_nothing_are_refused(tmp_path: Path) -> None:
 def test_checkpoints_come_back_whole(tmp_path: Path) -> None:
     model = small("ssdlite")
     norms = ("backbone.body.bn1",)
-    fields = {"settings": {"out": "x", "mix": [["real", 0.2]]}, "data": {"real": "abc"}, "frozen_norms": norms}
+    settings = RecordedSettings('{"out": "x", "mix": [["real", 0.2]]}')
+    fields = {"settings": settings, "data": {"real": "abc"}, "frozen_norms": norms}
     saved = Checkpoint(spec_of("ssdlite"), CLASSES, model.state_dict(), **fields, step=7, threshold=0.4)  # type: ignore[arg-type]
     save_checkpoint(saved, tmp_path / "best.ckpt")
     back = load_checkpoint(tmp_path)

@@ -120,7 +120,7 @@ def test_a_run_holds_what_it_was_made_from(undisturbed: Path) -> None:
     checkpoint = load_checkpoint(undisturbed)
     assert checkpoint.classes.keys == ("red", "green", "blue")
     assert set(checkpoint.data) == {"synthetic", "real", "val"}
-    assert checkpoint.settings["detector"] == "ssdlite" and checkpoint.settings["seed"] == 0
+    assert checkpoint.settings.value("detector") == "ssdlite" and checkpoint.settings.value("seed") == 0
     assert "torch" in checkpoint.versions
     assert json.loads((undisturbed / "settings.json").read_text())["schedule"] == "mix+finetune"
     for name in ("curves.png", "data.txt"):

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, parse_all
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, InfoRecord, parse_all
 from dataset.shards.index import (
     ShardSample,
     annotation_id,
@@ -58,7 +58,7 @@ def small_set(
                 for n, (kind, sku) in enumerate(skus.items(), start=1)
             ]
             samples.append(ShardSample(f"{prefix}{number}", {"png": png_bytes()}, image, boxes))
-        entries.append(write_shard(place, name, split, samples, Head(kinds, {"description": prefix})))
+        entries.append(write_shard(place, name, split, samples, Head(kinds, InfoRecord(description=prefix))))
     write_categories(place, kinds)
     write_index(place, entries)
     return place

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from assets.errors import SynthError
 from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_model, save_checkpoint
+from detectors.checkpoints.recorded import RecordedSettings
 from detectors.data.image_set import Classes
 from detectors.models import build_model
 from detectors.models.spec import ModelSpec
@@ -35,14 +36,18 @@ def good_detector() -> bytes:
     classes = Classes(("tea", "oats"), ("Green tea", "Oats"))
     spec = ModelSpec("ssdlite", "test_efficientnet", 2, 64, 64, *NORMAL)
     model = build_model(spec)
-    return _saved(lambda path: save_checkpoint(Checkpoint(spec, classes, model.state_dict(), {}, {"set": "0"}), path))
+    return _saved(
+        lambda path: save_checkpoint(
+            Checkpoint(spec, classes, model.state_dict(), RecordedSettings(), {"set": "0"}), path
+        )
+    )
 
 
 @cache
 def good_embedder() -> bytes:
     """The file of a small embedder."""
     spec = EmbedderSpec("test_efficientnet", 8, 32, 0.05, *NORMAL)
-    content = EmbedderCheckpoint(spec, EmbeddingNet(spec).state_dict(), ("tea",), {}, {"set": "0"})
+    content = EmbedderCheckpoint(spec, EmbeddingNet(spec).state_dict(), ("tea",), RecordedSettings(), {"set": "0"})
     return _saved(lambda path: save_embedder_checkpoint(content, path))
 
 

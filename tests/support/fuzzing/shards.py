@@ -21,7 +21,7 @@ from assets.files.json_input import stream_json
 from assets.limits import COCO_BYTES
 from dataset.images import decode_image, image_sizes
 from dataset.problems import Problems
-from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageRecord, InfoRecord
 from dataset.shards.index import ShardSample, read_index, write_categories, write_index, write_shard
 from dataset.storage.path import StoragePath
 from detectors.data.shard_prepare import open_shards
@@ -48,7 +48,10 @@ def good_shards() -> Files:
     with tempfile.TemporaryDirectory() as folder:
         place = StoragePath(folder)
         write_categories(place, categories)
-        write_index(place, [write_shard(place, "train-000000", "train", samples, Head(categories, {"year": 2026}))])
+        write_index(
+            place,
+            [write_shard(place, "train-000000", "train", samples, Head(categories, InfoRecord(extra={"year": 2026})))],
+        )
         names = (INDEX, "categories.json", TAR, PART)
         return {name: place.read(name) for name in names}
 
@@ -137,7 +140,7 @@ def check_photograph_is_read_or_told(files: Files, box: Sandbox) -> None:
 
 
 COCO = {
-    "info": {"year": 2026},
+    "info": InfoRecord(extra={"year": 2026}),
     "images": [{"id": 1, "file_name": "a.png", "width": 16, "height": 8}],
     "annotations": [{"id": 7, "image_id": 1, "category_id": 1, "bbox": [1.0, 2.0, 5.0, 4.0], "segmentation": [[1, 2]]}],
     "categories": [{"id": 1, "name": "tea"}],

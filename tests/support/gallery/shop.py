@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from detectors.checkpoints.recorded import RecordedSettings
 from detectors.recognition.embedder.checkpoint import EmbedderCheckpoint, save_embedder_checkpoint
 from detectors.recognition.embedder.load import new_embedder
 from render.views import ProductView
@@ -43,7 +44,7 @@ def write_list(path: Path, keys: Sequence[str], *, changed: str = "", bad: str =
 def write_embedder(path: Path, *, dim: int = 32) -> Path:
     """A tiny embedder that nobody has trained: what it sees are colours and edges."""
     made = new_embedder("test_efficientnet", dim=dim, side=48, weights="none", device="cpu")
-    save_embedder_checkpoint(EmbedderCheckpoint(made.spec, made.net.state_dict(), (), {}, {}), path)
+    save_embedder_checkpoint(EmbedderCheckpoint(made.spec, made.net.state_dict(), (), RecordedSettings(), {}), path)
     return path
 
 

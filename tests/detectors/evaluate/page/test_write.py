@@ -15,6 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from detectors.checkpoints.detector import Checkpoint
+from detectors.checkpoints.recorded import RecordedSettings
 from detectors.data.image_set import Classes, ImageSet, Predictions
 from detectors.evaluate.metrics.compare import compare
 from detectors.evaluate.page.about import about_run
@@ -132,7 +133,7 @@ def test_title_says_which_detector_data_and_day(case: tuple[ImageSet, Prediction
         file.touch()
     os.utime(run / "best.ckpt", (0, 0))
     spec = ModelSpec("fcos", None, 3, 64, 48, (0.5,) * 3, (0.5,) * 3)
-    checkpoint = Checkpoint(spec, CLASSES, {}, {}, {}, step=7)
+    checkpoint = Checkpoint(spec, CLASSES, {}, RecordedSettings(), {}, step=7)
     labels = tmp_path / "photos" / "annotations" / "instances_val.json"
     about = about_run("a & b", run / "best.ckpt", checkpoint, labels, out, today=date(2026, 11, 29))
     report = report_of(case)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from detectors.augment.view import GREY
 from detectors.checkpoints.detector import load_checkpoint
+from detectors.checkpoints.recorded import RecordedSettings
 from detectors.data.image_set import IGNORED, ImageSet
 from detectors.recognition.embedder.augment import augment_crop, crop_preset, jitter_box
 from detectors.recognition.embedder.checkpoint import EmbedderCheckpoint, save_embedder_checkpoint
@@ -40,7 +41,9 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 def save(embedder: Embedder, path: Path) -> None:
-    save_embedder_checkpoint(EmbedderCheckpoint(embedder.spec, embedder.net.state_dict(), ("a",), {}, {}), path)
+    save_embedder_checkpoint(
+        EmbedderCheckpoint(embedder.spec, embedder.net.state_dict(), ("a",), RecordedSettings(), {}), path
+    )
 
 
 box_edges = st.tuples(*[st.floats(-50, 90)] * 4)
