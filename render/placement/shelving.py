@@ -42,7 +42,8 @@ class BayRanges:
 
     depth: of the boards. thickness: of a board. headroom: lowest and highest room above the products of a board. step:
     between possible heights of boards. boards: most boards of a bay. gap: the widest between neighbours. columns: most
-    facings of one product. hooks: length of the hooks above the boards; 0 = none.
+    facings of one product. hooks: length of the hooks above the boards; 0 = none. slope: of the boards towards the
+    front, radians: what stands at their back is higher.
     """
 
     width: float
@@ -56,6 +57,7 @@ class BayRanges:
     gap: float = 0.01
     columns: int = 8
     hooks: float = 0.0
+    slope: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +82,8 @@ def plan_bays(
     """
     rows = plan_rows([one for one in products if not one.hangs], ranges, rng=rng)
     rows.sort(key=_weight, reverse=True)
-    heights = [
-        _snap(_tallest(row) + ranges.thickness + float(rng.uniform(*ranges.headroom)), ranges.step) for row in rows
-    ]
+    needed = ranges.thickness + ranges.depth * float(np.sin(ranges.slope))
+    heights = [_snap(_tallest(row) + needed + float(rng.uniform(*ranges.headroom)), ranges.step) for row in rows]
     hung = plan_rows([one for one in products if one.hangs], ranges, rng=rng)
     rows += sorted(hung, key=_tallest, reverse=True)
     heights += [_snap(_tallest(row) + OVER_HOOKS, ranges.step) for row in rows[len(heights) :]]
@@ -164,7 +165,8 @@ def _stand(rows: Sequence[list[ShelfProduct]], heights: Sequence[float], ranges:
     """Return the boards of one bay with their heights; the lowest row stands on the base."""
     level, boards = ranges.base, []
     for row, height in zip(rows, heights, strict=True):
-        hangs, room, top = row[0].hangs, height - ranges.thickness, round(level + height, 4)
+        hangs, top = row[0].hangs, round(level + height, 4)
+        room = height - ranges.thickness - ranges.depth * float(np.sin(ranges.slope))
         products = tuple(row) if hangs else tuple(_stacked(product, room) for product in row)
         boards.append(BoardPlan(round(level, 4), products, hangs, top))
         level += height

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,9 +88,30 @@ def lay_out(recipe: FridgeRecipe, request: SceneRequest) -> SceneLayout:
         headroom=recipe.coolers.headroom_m,
         boards=7,
     )
+    look = _sample_look(recipe.coolers, rng)
+    ranges = replace(ranges, slope=np.radians(look.slope_deg))
     return lay_out_shelves(
-        recipe, request, ranges, lambda fitted, plans: _fittings(recipe, request, fitted, plans, doors, rng)
+        recipe, request, ranges, lambda fitted, plans: _fittings(recipe, request, fitted, plans, doors, look, rng)
     )
+
+
+@dataclass(frozen=True)
+class _CoolerLook:
+    """How the coolers of one shop look. cloth: of the sign, header: its height, metres."""
+
+    frame: Color
+    cloth: Color
+    inside: Color
+    closed: bool
+    slope_deg: float
+    header: float
+
+
+def _sample_look(looks: Coolers, rng: np.random.Generator) -> _CoolerLook:
+    frame, (red, green, blue) = tint(CABINETS[int(rng.integers(len(CABINETS)))], rng=rng), rng.uniform(0.05, 0.9, 3)
+    inside, closed = tint((0.93, 0.93, 0.92), rng=rng), bool(rng.random() < looks.closed)
+    slope, header = float(rng.uniform(*looks.slope_deg)), float(np.round(rng.uniform(0.12, 0.35), 2))
+    return _CoolerLook(frame, (float(red), float(green), float(blue)), inside, closed, slope, header)
 
 
 def _fittings(
@@ -99,17 +120,14 @@ def _fittings(
     ranges: BayRanges,
     plans: BayPlans,
     doors: int,
+    look: _CoolerLook,
     rng: np.random.Generator,
 ) -> Fittings:
     """Stand a cooler per plan, with doors and strips of light."""
-    looks = recipe.coolers
-    frame, cloth = tint(CABINETS[int(rng.integers(len(CABINETS)))], rng=rng), rng.uniform(0.05, 0.9, size=3)
-    inside, closed = tint((0.93, 0.93, 0.92), rng=rng), bool(rng.random() < looks.closed)
-    slope, header = float(rng.uniform(*looks.slope_deg)), float(np.round(rng.uniform(0.12, 0.35), 2))
-    count = doors if closed else 0
+    looks, count, header = recipe.coolers, doors if look.closed else 0, look.header
     highest = max(plan[-1].height for plan in plans) + ranges.headroom[1]
     # A shelf on top needs room for its products under the sign.
-    height = round(min(max(highest + 0.42 + header, 1.2), 3.0), 2)
+    height = round(min(max(highest + 0.42 + header + ranges.depth * np.sin(ranges.slope), 1.2), 3.0), 2)
     pitch = ranges.width + 2 * WALL + 0.004
     plinth = min(0.16, round(min(plan[0].height for plan in plans) - 0.04, 2))
     shine = _sample_strips(looks, ranges.width / doors, height - header - plinth, rng)
@@ -122,15 +140,15 @@ def _fittings(
             ranges,
             plans,
             pitch,
-            slopes_deg=(slope,),
+            slopes_deg=(look.slope_deg,),
             height=height,
             doors=count,
             rail_height=0.03,
             rail_tilt_deg=float(rng.uniform(0, 20)),
-            inside_color=inside,
-            frame_color=frame,
+            inside_color=look.inside,
+            frame_color=look.frame,
             header=header,
-            header_color=tuple(float(part) for part in cloth),
+            header_color=look.cloth,
             plinth=plinth,
             strip_color=shine.color,
             strip_radiance=shine.radiance,
@@ -138,11 +156,11 @@ def _fittings(
         bays.append(bay)
         interior = _interior_of(bay, height - header)
         lights += _strips(shine, interior, doors)
-        if closed:
-            around += _doors(looks, interior, count, frame, rng)
+        if look.closed:
+            around += _doors(looks, interior, count, look.frame, rng)
     seen = recipe.camera.reach(len(plans) * pitch, height, request.aspect)
     room = sample_room(len(plans) * pitch, ranges.depth + 0.2, height, seen, goods=False, rng=rng)
-    return Fittings(tuple(bays), (*around, room), tuple(lights[:MAX_STRIPS]), DOOR_GAP if closed else np.inf)
+    return Fittings(tuple(bays), (*around, room), tuple(lights[:MAX_STRIPS]), DOOR_GAP if look.closed else np.inf)
 
 
 def _cooler_around(

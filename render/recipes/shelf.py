@@ -77,9 +77,11 @@ def lay_out(recipe: ShelfRecipe, request: SceneRequest) -> SceneLayout:
         step=STEPS[region],
     )
     pegboard = bool(rng.random() < recipe.bays.pegboard)
+    slope = float(rng.uniform(4, 12)) if rng.random() < recipe.bays.slope else 0.0
     hooks = request.streams.scene(StreamPurpose.HOOKS)
     if pegboard and hooks.random() < recipe.bays.hooks:
-        ranges = replace(ranges, hooks=round(float(hooks.uniform(0.15, 0.3)), 3))
+        ranges, slope = replace(ranges, hooks=round(float(hooks.uniform(0.15, 0.3)), 3)), 0.0
+    ranges = replace(ranges, slope=np.radians(slope))
 
     def build(ranges: BayRanges, plans: BayPlans) -> Fittings:
         bays = _gondolas(recipe, ranges, plans, pegboard, rng=rng)
@@ -98,8 +100,7 @@ def _gondolas(
     recipe: ShelfRecipe, ranges: BayRanges, plans: BayPlans, pegboard: bool, *, rng: np.random.Generator
 ) -> tuple[Bay, ...]:
     """Stand one gondola per plan side by side, with their fronts in one plane."""
-    slope = float(rng.uniform(4, 12)) if rng.random() < recipe.bays.slope else 0.0
-    slope = 0.0 if ranges.hooks else slope
+    slope = float(np.degrees(ranges.slope))
     color, panel = sample_paint(rng=rng), sample_paint(rng=rng)
     rail = float(rng.choice([0.026, 0.03, 0.039, 0.039, 0.052]))
     tilt, rail_color = float(rng.uniform(0, 25)), tint((0.9, 0.9, 0.88), rng=rng)

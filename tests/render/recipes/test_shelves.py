@@ -211,6 +211,24 @@ def test_close_views_have_a_product_in_the_middle() -> None:
     assert np.median(seen) > 0.5
 
 
+@pytest.mark.parametrize("slope", ["recipe: shelf\nbays: {slope: 1}", "recipe: fridge\ncoolers: {slope_deg: 12}"])
+def test_every_product_has_room_on_sloping_boards(slope: str) -> None:
+    meshes = {f"{side}": cube(side / 100, f"{side}") for side in range(6, 30)}
+    library = StubLibrary(meshes)
+    text = f"{slope}\nproducts: {{facings: 1, rows: 1, misplaced: 0}}\ntags: {{tagged: 0}}"
+    scene = sample_scene(
+        library,  # type: ignore[arg-type]
+        recipe_from_yaml(text, where="test"),
+        seed=0,
+        index=0,
+        view=0,
+        width=16,
+        height=12,
+        products=SceneProducts(library.catalog.keys),
+    )
+    assert {one.key for one in scene.placements if one.kind == "product"} == set(meshes)
+
+
 @pytest.mark.parametrize("recipe", SHOPS)
 @pytest.mark.parametrize("count", [1, 60])
 def test_any_number_of_products_has_room(recipe: str, count: int) -> None:
