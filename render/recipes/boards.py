@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -157,9 +158,16 @@ def lay_out_boards(
 def _products(
     boards: Sequence[Board], exchanged: ShelfProducts | Disturbance, rng: np.random.Generator
 ) -> tuple[tuple[PlacedProduct, ...], tuple[str, ...]]:
-    """Return all products with their positions; a few are turned, or another product's in the wrong place."""
+    """Return all products with their positions; a few are turned, or another product's in the wrong place.
+
+    Of every product at least one stays.
+    """
     misplaced, turned = (float(rng.uniform(*shares)) for shares in (exchanged.misplaced, exchanged.turned))
     every = [product for board in boards for product in board.products if product.block.stocked]
+    copies: Counter[str] = Counter()
+    for board in boards:
+        for product, block in zip(board.products, board.blocks, strict=True):
+            copies[product.sku] += len(block.items)
     placed, positions = [], []
     for board in boards:
         for product, block, position in zip(board.products, board.blocks, board.positions, strict=True):
@@ -168,7 +176,9 @@ def _products(
                 pose = item.world_from_object
                 sku = product.sku
                 alone = product.block.layers == 1 and not block.capped
-                if item.row == 0 and alone and chance[0] < misplaced and _fits(other.block, product.block):
+                exchange = chance[0] < misplaced and copies[product.sku] > 1
+                if item.row == 0 and alone and exchange and _fits(other.block, product.block):
+                    copies.update({product.sku: -1, other.sku: 1})
                     sku, pose = other.sku, _exchanged(board, block, item, other.block)
                 elif item.row == 0 and alone and chance[1] < turned:
                     quarter = replace(product.block, turn=product.block.turn + float(rng.integers(1, 4)) * np.pi / 2)
