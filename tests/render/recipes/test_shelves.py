@@ -257,8 +257,12 @@ def test_a_sign_on_a_stand_is_the_tag_of_a_block_on_a_pallet() -> None:
 
 
 def test_misplaced_products_leave_one_of_each_in_its_place() -> None:
-    text = "recipe: shelf\nproducts: {count: 8, facings: [1, 1], rows: 1, misplaced: 1, stack: 0, capped: 0}\n"
-    settings = recipe_from_yaml(text, where="test")
-    for index in range(4):
-        scene = sample_scene(LIBRARY, settings, seed=0, index=index, view=0, width=160, height=120)
-        assert len({placement.key for placement in scene.placements if placement.kind == "product"}) == 3
+    settings = recipe_from_yaml(
+        "recipe: shelf\nproducts: {facings: [1, 1], rows: 1, misplaced: 1, missing: 0, stack: 0, capped: 0}\n",
+        where="test",
+    )
+    products = SceneProducts(LIBRARY.catalog.keys[:3])
+    for index in range(6):
+        scene = sample_scene(LIBRARY, settings, seed=0, index=index, view=0, width=160, height=120, products=products)
+        shown = [placement.key for placement in scene.placements if placement.kind == "product"]
+        assert sorted(shown) == sorted(products.skus)
