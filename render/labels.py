@@ -14,6 +14,7 @@ from assets.library import Library
 from assets.mesh.types import Mesh
 from render.frame import NO_PIXELS, Annotation, Geometry, MaskCrop
 from render.geometry import box_of_mask, camera_from_world, invert_pose, pixel_rays, project, transform
+from render.optics.rays import directions_at
 from render.outline import bent_outline
 from render.scene import Camera, SceneSpec, mesh_of
 from render.trace import Hits, outline_points, trace_mesh
@@ -26,6 +27,7 @@ DECIMALS = 6
 # camera is inside the arrangement, are not counted.
 MARGIN = 1.0
 NEAR = 1e-3
+BORDER_STEPS = 17
 # Rays per batch: more of them exceed the CPU cache, and a full HD table scene took twice as long.
 RAYS = 1 << 16
 # Above this share of a window, selecting its rays costs more than tracing all of them.
@@ -60,6 +62,9 @@ class _PixelWindow:
         rows = max(pixels // max(self.x1 - self.x0, 1), 1)
         tops = range(self.y0, self.y1, rows)
         return [_PixelWindow(self.x0, top, self.x1, min(top + rows, self.y1)) for top in tops]
+
+
+NO_WINDOW = _PixelWindow(0, 0, 0, 0)
 
 
 def trace_geometry(scene: SceneSpec, library: Library) -> Geometry:
@@ -109,19 +114,34 @@ def _pixel_window(
     """
     low_x, high_x = -round(reach * camera.width), round((1 + reach) * camera.width)
     low_y, high_y = -round(reach * camera.height), round((1 + reach) * camera.height)
-    depth = transform(camera_from_world(camera), points)[:, 2]
-    if (depth < NEAR).all():
-        return _PixelWindow(0, 0, 0, 0), None
-    if (depth < NEAR).any():  # the mesh reaches behind the camera, so its outline on the image plane is unbounded
-        return _PixelWindow(low_x, low_y, high_x, high_y), None
-    pixels = project(camera, points)[0] if camera.is_pinhole else bent_outline(camera, points)
+    whole, local = _PixelWindow(low_x, low_y, high_x, high_y), transform(camera_from_world(camera), points)
+    if (local[:, 2] < NEAR).all():
+        return NO_WINDOW, None
+    pixels = None  # a mesh that reaches behind the camera has an unbounded outline on the image plane
+    if not (local[:, 2] < NEAR).any():
+        pixels = project(camera, points)[0] if camera.is_pinhole else bent_outline(camera, points)
     if pixels is None:
-        return _PixelWindow(low_x, low_y, high_x, high_y), None
+        return (NO_WINDOW if _is_beside(camera, whole, local) else whole), None
     # A pixel's centre must lie inside the outline; one more pixel on each side allows for rounding.
     x0, y0 = np.floor(np.clip(pixels.min(axis=0), [low_x, low_y], [high_x, high_y]) - 1).astype(int)
     x1, y1 = np.ceil(np.clip(pixels.max(axis=0), [low_x, low_y], [high_x, high_y]) + 1).astype(int)
     window = _PixelWindow(max(int(x0), low_x), max(int(y0), low_y), min(int(x1), high_x), min(int(y1), high_y))
     return window, pixels
+
+
+def _is_beside(camera: Camera, window: _PixelWindow, points: NDArray[np.float64]) -> bool:
+    """Return whether a plane through the camera's centre separates points (N, 3), camera frame, from all rays."""
+    share = np.linspace(0, 1, BORDER_STEPS)
+    x, y = window.x0 + share * (window.x1 - window.x0), window.y0 + share * (window.y1 - window.y0)
+    ends = np.array([[window.x0, window.y0], [window.x1, window.y1]], float)
+    border = [np.column_stack([x, np.full_like(x, end)]) for end in ends[:, 1]]
+    border += [np.column_stack([np.full_like(y, end), y]) for end in ends[:, 0]]
+    rays = directions_at(camera, np.concatenate(border))[:, :2]
+    # The outermost rays of a lens that maps without folds are at the border; a little more for what lies between steps.
+    low, high = rays.min(axis=0), rays.max(axis=0)
+    spare = 0.05 * (high - low)
+    flat, z = points[:, :2], points[:, 2:]
+    return bool(((flat < (low - spare) * z).all(axis=0) | (flat > (high + spare) * z).all(axis=0)).any())
 
 
 def _fill_outline(

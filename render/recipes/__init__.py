@@ -114,7 +114,7 @@ def modules_of(recipe: Recipe) -> dict[str, ModuleType]:
 def check_takes_planograms(recipe: Recipe) -> None:
     """Raise SynthError unless scenes of the recipe (of each part of a mix) can follow a planogram."""
     parts = [part.of for part in recipe.parts] if isinstance(recipe, RecipeMix) else [recipe]
-    unable = sorted({part.recipe for part in parts if not part.takes_planograms})
+    unable = sorted({part.without_planograms() for part in parts} - {""})
     if unable:
         raise SynthError(
             "the recipe stands no planograms up",

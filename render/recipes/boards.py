@@ -42,6 +42,9 @@ from render.recipes.talkers import ShelfTalker, sample_talker
 from render.scene import AreaLight, Placement
 from render.streams import StreamPurpose
 
+# Between what fills a freezer and an arm over its rim, metres.
+ABOVE_RIM_M = 0.18
+
 
 class ShelvesRecipe(SceneRecipe):
     """Base of the settings of recipes with boards."""
@@ -88,6 +91,7 @@ class Board:
     """A board with what stands on it. name: for its line, such as "bay 1/2". number: of its surface in the bay.
 
     positions: names of the places of its blocks. front_m: height of its front, metres; 0 = that of its rail.
+    from_above: shoppers look down into it, as into a freezer, to its rim.
     """
 
     name: str
@@ -98,6 +102,7 @@ class Board:
     blocks: tuple[StockedBlock, ...]
     positions: tuple[str, ...]
     front_m: float = 0.0
+    from_above: bool = False
 
     @property
     def surface(self) -> Surface:
@@ -130,8 +135,9 @@ def lay_out_boards(
     products, positions = _products(boards, exchanged, rng)
     tags, marks, hung = _hang_tags(recipe, request, boards)
     talkers = _hang_talkers(recipe, request, hung, fittings.reach)
-    low, high = _extent(boards)
+    (low, high), above = _extent(boards), any(board.from_above for board in boards)
     sizes = [product.block.size for board in boards for product in board.products]
+    sizes = [np.sort(size)[[1, 0, 2]] for size in sizes] if above else sizes  # the largest side, however it lies
     blocks = [block for board in boards for block in board.blocks]
     framing = frame_part(
         recipe.camera,
@@ -139,10 +145,14 @@ def lay_out_boards(
         _fronts(boards),
         typical_side(blocks, sizes),
         (request.width, request.height),
+        up=1 if above else 2,
         rng=request.streams.of_view(StreamPurpose.CAMERA),
     )
     props = request.streams.scene(StreamPurpose.PROPS)
-    occluders = sample_occluders(recipe.occluders, props.uniform(low, high), rng=props)
+    reached = props.uniform(low, high)
+    # Over the rim, through which arms would have to reach otherwise.
+    reached[2] = high[2] + ABOVE_RIM_M if above else reached[2]
+    occluders = sample_occluders(recipe.occluders, reached, rng=props)
     occluders += sample_basket(recipe.occluders, (low, high), rng=props)
     lines = tuple(LineMark(board.name, _line(board)) for board in boards if _has_front(board.surface))
     return SceneLayout(
@@ -277,10 +287,7 @@ def _gaps(boards: Sequence[Board]) -> tuple[GapMark, ...]:
                 while last + 1 in empty:
                     last += 1
                 left, right = block.columns[first][0], block.columns[last][1]
-                corners = opening(
-                    board.support.world_from_support, left, right, board.support.depth, block.height, block.bottom
-                )
-                found.append(GapMark(position, product.sku, corners))
+                found.append(GapMark(position, product.sku, _opening(board, left, right, block.height, block.bottom)))
     return tuple(found)
 
 
@@ -289,15 +296,27 @@ def _has_front(surface: Surface) -> bool:
     return surface.kind != "hook" and surface.fixture_from_rail is not None
 
 
+def _opening(board: Board, left: float, right: float, height: float, below: float) -> NDArray[np.float64]:
+    """Return the corners (4, 3) of an opening between two x at the front of a board, or above it, metres, world."""
+    pose, y = board.support.world_from_support, board.support.depth / 2
+    if not board.from_above:
+        return opening(pose, left, right, board.support.depth, height, below)
+    return transform(pose, np.array([[left, -y, height], [right, -y, height], [right, y, height], [left, y, height]]))
+
+
 def _line(board: Board) -> NDArray[np.float64]:
-    """Return the front of a board: its whole width, as high as its rail."""
+    """Return the front of a board: its whole width, as high as its rail; of one seen from above, its rail."""
+    if board.from_above:
+        assert board.surface.fixture_from_rail is not None
+        pose = board.bay.placement.world_from_object @ board.surface.fixture_from_rail
+        return opening(pose, -board.support.width / 2, board.support.width / 2, 0.03, board.surface.rail_height)
     half, below = board.support.width / 2, board.front_m or board.surface.rail_height or 0.03
     pose = board.support.world_from_support
     return opening(pose, -half, half, board.support.depth + 0.03, 0.0, -below)
 
 
 def _fronts(boards: Sequence[Board]) -> NDArray[np.float64]:
-    """Return x and z (N, 2) of the middles of all facings that are not sold out, metres."""
+    """Return the middles (N, 3) of all facings that are not sold out, metres."""
     middles = [
         transform(
             board.support.world_from_support, np.array([[(left + right) / 2, 0, (block.bottom + block.height) / 2]])
@@ -307,21 +326,18 @@ def _fronts(boards: Sequence[Board]) -> NDArray[np.float64]:
         for number, (left, right) in enumerate(block.columns)
         if number not in block.empty_columns
     ]
-    return np.concatenate(middles)[:, [0, 2]] if middles else np.zeros((0, 2))
+    return np.concatenate(middles) if middles else np.zeros((0, 3))
 
 
 def _extent(boards: Sequence[Board]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the lowest and highest corner of the fronts of all boards with their products."""
     corners = [
-        opening(
-            board.support.world_from_support,
-            -board.support.width / 2,
-            board.support.width / 2,
-            board.support.depth,
-            max((block.height for block in board.blocks), default=0.1),
-            -0.04,
-        )
-        for board in boards
+        _opening(board, -board.support.width / 2, board.support.width / 2, _top(board), -0.04) for board in boards
     ]
     every = np.concatenate(corners)
     return every.min(axis=0), every.max(axis=0)
+
+
+def _top(board: Board) -> float:
+    """Return the height over the support up to which shoppers look, metres."""
+    return board.support.height if board.from_above else max((block.height for block in board.blocks), default=0.1)

@@ -1,8 +1,9 @@
-"""Upright coolers of a supermarket: products behind glass doors, lit by strips in the mullions."""
+"""Fridges: upright coolers with products behind glass doors, lit by strips in the mullions; chest freezers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from render.layout import SceneLayout, SceneRequest
 from render.light_color import relative_rgb
 from render.placement.shelving import BayRanges
 from render.recipes.boards import Fittings, ShelvesRecipe
+from render.recipes.chests import Chests, lay_out_chests
 from render.recipes.parts import CountSpan, Section, Share, ShareSpan, Span
 from render.recipes.planograms import PlanogramStand, back_of, lay_out_planogram, plinth_of
 from render.recipes.shelves import (
@@ -38,6 +40,8 @@ CABINETS = ((0.1, 0.1, 0.11), (0.9, 0.9, 0.9), (0.55, 0.56, 0.58), (0.1, 0.16, 0
 # Lights beyond the mullions of two doors would each cost a shadow map.
 MAX_STRIPS, MAX_DOORS = 3, 60
 STRIP_M, STRIP_ENDS = 0.02, 0.1
+# Share of scenes with chest freezers.
+CHESTS = 0.2
 
 
 class Coolers(Section):
@@ -62,22 +66,31 @@ class Coolers(Section):
 class FridgeRecipe(ShelvesRecipe):
     """Ranges of the fridge recipe."""
 
-    takes_planograms = True
+    kind: Literal["any", "upright", "chest"] = Field(
+        "any", description="upright coolers or chest freezers; any: one in five scenes has chest freezers"
+    )
     products: ShelfProducts = Field(
         default_factory=lambda: ShelfProducts(rows=(1, 4), stack=0.2, setback_m=(0.002, 0.02)),
         description="what stands on the shelves",
     )
     coolers: Coolers = Field(default_factory=Coolers, description="the coolers")
+    chests: Chests = Field(default_factory=Chests, description="the chest freezers")
+
+    def without_planograms(self) -> str:
+        return f"{self.recipe} with kind: chest" if self.kind == "chest" else ""
 
 
 SETTINGS = FridgeRecipe
 
 
 def lay_out(recipe: FridgeRecipe, request: SceneRequest) -> SceneLayout:
-    """Lay out coolers in a room; all views share them."""
+    """Lay out coolers or chest freezers in a room; all views share them. Planograms are those of coolers."""
     rng = request.streams.scene(StreamPurpose.TABLE)
     if request.planogram is not None:
         return lay_out_planogram(recipe, request, lambda planogram: _cooler_around(recipe, request, planogram, rng))
+    chests = request.streams.scene(StreamPurpose.FIXTURES).random() < CHESTS
+    if recipe.kind == "chest" or (recipe.kind == "any" and chests):
+        return lay_out_chests(recipe, recipe.chests, request, rng)
     doors = int(rng.integers(recipe.coolers.doors[0], recipe.coolers.doors[1] + 1))
     ranges = BayRanges(
         width=doors * float(rng.choice(DOOR_WIDTHS)),

@@ -255,11 +255,10 @@ class SceneRecipe(Section, ABC):
     """Base of the settings of a recipe: the sections that all recipes share; a recipe adds its own.
 
     recipe: the name by which it was loaded. In files and hashes a recipe's own sections come before the shared ones.
-    has_marks: whether its layouts have marks, such as price tags. takes_planograms: whether its scenes can follow one.
+    has_marks: whether its layouts have marks, such as price tags.
     """
 
     has_marks: ClassVar[bool] = False
-    takes_planograms: ClassVar[bool] = False
     recipe: str = ""
     lights: Lights = Field(default_factory=Lights, description="environment and area lights")
     finish: Finishes = Field(default_factory=Finishes, description="surface of the products")
@@ -272,6 +271,10 @@ class SceneRecipe(Section, ABC):
     @abstractmethod
     def product_count(self) -> tuple[int, int]:
         """Return the lowest and highest number of different products per scene, not counting copies."""
+
+    def without_planograms(self) -> str:
+        """Return the name of what cannot follow a planogram: the recipe, or a setting of it; empty if it can."""
+        return self.recipe
 
     @model_serializer(mode="wrap")
     def _own_sections_first(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -55,8 +55,10 @@ class Bays(Section):
 class ShelfRecipe(ShelvesRecipe):
     """Ranges of the shelf recipe."""
 
-    takes_planograms = True
     bays: Bays = Field(default_factory=Bays, description="the bays")
+
+    def without_planograms(self) -> str:
+        return ""
 
 
 SETTINGS = ShelfRecipe

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -54,16 +54,18 @@ def sample_products(
     """Sample facings of each product, those that are sold out too; the bays have room for the largest one."""
     products = [_wanted(recipe, request, ranges, sku, number, rng) for number, sku in enumerate(request.skus)]
     products += _sold_out(recipe, request, ranges, rng)
+    return replace(widened(ranges, products), columns=recipe.products.facings[1]), products
+
+
+def widened(ranges: BayRanges, products: Sequence[ShelfProduct]) -> BayRanges:
+    """Return bays with room for the largest product, so that no SKU is left out."""
     widest = max((float(product.block.size[0]) for product in products), default=0.0)
     deepest = max((float(product.block.size[1]) for product in products), default=0.0)
-    # A product wider or deeper than a bay gets a bay of its size: no SKU is left out.
-    ranges = replace(
+    return replace(
         ranges,
         width=max(ranges.width, round(widest + 0.06, 2)),
         depth=max(ranges.depth, round(deepest + 0.06, 2)),
-        columns=recipe.products.facings[1],
     )
-    return ranges, products
 
 
 def _wanted(

@@ -253,12 +253,14 @@ def frame_part(
     side: float,
     size: tuple[int, int],
     *,
+    up: int = 2,
     rng: np.random.Generator,
 ) -> Framing:
     """Sample a camera in the aisle that sees a part of the shelf in which products have the wanted size.
 
-    shelf: lowest and highest corner (3,) of the fronts, metres. fronts: x and z (N, 2) of the middles of facings; close
-    views have one in the middle. side: of a typical product, metres. size: width and height of the image, pixels.
+    shelf: lowest and highest corner (3,) of the fronts, metres. fronts: middles (N, 3) of facings; close views have one
+    in the middle. side: of a typical product, metres. size: width and height of the image, pixels. up: the axis that
+    points up in the image: 2, or 1 for what is seen from above.
     """
     low, high = shelf
     shares = BOX_SHARES[camera.like] if isinstance(camera.like, str) else camera.like
@@ -266,15 +268,17 @@ def frame_part(
     area = (side / share) ** 2
     width = np.sqrt(area * size[0] / size[1])
     seen = np.array([width, width * size[1] / size[0]])
-    room = np.array([high[0] - low[0], high[2] - low[2]])
+    axes = [0, up]
+    room = (high - low)[axes]
     aside = np.maximum(room - seen, 0) / 2
-    middle = np.array([(low[0] + high[0]) / 2, (low[2] + high[2]) / 2]) + rng.uniform(-1, 1, size=2) * aside
+    middle = ((low + high) / 2)[axes] + rng.uniform(-1, 1, size=2) * aside
     if share > CLOSE and len(fronts):
-        middle = fronts[np.linalg.norm(fronts - middle, axis=1).argmin()]
+        middle = fronts[np.linalg.norm(fronts[:, axes] - middle, axis=1).argmin()][axes]
     # What lies beyond the shelf has no labels: the view is at most as large as the shelf in one direction.
     whole, cut = float((room / seen).max()), float((room / seen).min())
     half = seen / 2 * min(1.0, cut + (whole - cut) * float(rng.uniform(0, 0.7)))
-    points = np.array([[middle[0] + a * half[0], low[1], middle[1] + b * half[1]] for a in (-1, 1) for b in (-1, 1)])
+    points = np.tile(np.array([low[0], low[1], high[2]]), (4, 1))
+    points[:, axes] = [middle + half * [a, b] for a in (-1, 1) for b in (-1, 1)]
     towards = direction_of(
         FRONT + np.radians(rng.uniform(*camera.side_deg)), np.radians(rng.uniform(*camera.height_deg))
     )

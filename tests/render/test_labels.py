@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from assets.mesh.types import Material
 from assets.props.look import Shape, Texture
 from assets.props.wear import worn_mesh
+from render import labels
 from render.frame import Geometry, MaskCrop
-from render.geometry import pixel_rays
+from render.geometry import pixel_rays, transform
 from render.labels import annotate, trace_geometry, trace_normals
+from render.optics.distortion import Distortion
 from render.scene import Placement, SceneSpec
 from render.trace import outline_points
 from support.scenes import StubLibrary, camera_at, cube, pose_at, product, quad, scene_of, sphere
@@ -214,3 +220,17 @@ def test_an_image_traced_in_bands_is_the_image_traced_at_once(monkeypatch: pytes
     for name in ("ids", "depth", "faces"):
         assert np.array_equal(getattr(whole, name), getattr(banded, name))
     assert all(np.array_equal(one.mask, other.mask) for one, other in zip(whole.amodal, banded.amodal, strict=True))
+
+
+@pytest.mark.parametrize("lens", [None, Distortion("brown_conrady", k1=0.03), Distortion("fisheye", k1=0.01)])
+@given(x=st.floats(-4, 4), y=st.floats(-2, 3), z=st.floats(-3, 3), side=st.floats(0.2, 2.0))
+@settings(max_examples=15, deadline=None)
+def test_only_what_no_ray_meets_is_left_out(lens: Distortion | None, x: float, y: float, z: float, side: float) -> None:
+    """Meshes that reach behind the camera are traced, or known to be beside all rays: never both."""
+    camera = replace(camera_at((0, -2, 0), (0, 1, 0), width=16, height=12, focal=10), distortion=lens)
+    points = transform(pose_at(x, y, z), cube(side).vertices.astype(float))
+    window, _ = labels._pixel_window(camera, points, 1.0)
+    if window.empty:
+        whole = labels._PixelWindow(-16, -12, 32, 24)
+        every = np.ones((36, 48), bool)
+        assert (labels._trace_band(camera, pose_at(x, y, z), cube(side), whole, every).faces < 0).all()

@@ -187,7 +187,10 @@ def test_scenes_take_planograms_in_turn(monkeypatch: pytest.MonkeyPatch) -> None
     assert [name.partition("/")[0] for name in names] == ["Soups", "Tea", "Soups", "Tea"]
 
 
-@pytest.mark.parametrize("name", ["tabletop", "recipe: mix\nparts: [{share: 1, of: shelf}, {share: 1, of: endcap}]"])
+@pytest.mark.parametrize(
+    "name",
+    ["tabletop", "recipe: fridge\nkind: chest", "recipe: mix\nparts: [{share: 1, of: shelf}, {share: 1, of: endcap}]"],
+)
 def test_recipes_without_shelves_of_their_own_refuse(name: str) -> None:
     with raises("planogram-recipe"):
         draw(name)

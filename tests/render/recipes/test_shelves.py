@@ -19,7 +19,8 @@ from support.scenes import THREE_PRODUCTS as LIBRARY
 from support.scenes import StubLibrary, cube, draw, mesh_from
 
 PALLETS = "recipe: endcap\nbase: pallet"
-SHOPS = ("shelf", "fridge", "endcap", PALLETS)
+CHESTS = "recipe: fridge\nkind: chest"
+SHOPS = ("shelf", "recipe: fridge\nkind: upright", "endcap", PALLETS)
 
 
 @lru_cache
@@ -31,7 +32,7 @@ def text_of(recipe: str) -> str:
     return recipe if ":" in recipe else f"recipe: {recipe}"
 
 
-@pytest.mark.parametrize("recipe", SHOPS)
+@pytest.mark.parametrize("recipe", [*SHOPS, CHESTS])
 def test_marks_name_placements_and_places(recipe: str) -> None:
     for scene in scenes(recipe):
         assert scene.marks is not None
@@ -185,8 +186,8 @@ def test_no_row_and_no_lamp_of_the_shop_is_before_the_camera(recipe: str, camera
 
 def test_products_are_as_large_as_in_the_public_set() -> None:
     shares = []
-    for index in range(12):
-        scene = draw("endcap", index)
+    for index in range(6):
+        scene = draw("recipe: endcap\nbase: bay", index)
         sides = []
         for placement in scene.placements:
             if placement.kind == "product":
@@ -266,3 +267,33 @@ def test_misplaced_products_leave_one_of_each_in_its_place() -> None:
         scene = sample_scene(LIBRARY, settings, seed=0, index=index, view=0, width=160, height=120, products=products)
         shown = [placement.key for placement in scene.placements if placement.kind == "product"]
         assert sorted(shown) == sorted(products.skus)
+
+
+def test_a_chest_freezer_is_looked_into_through_its_lids() -> None:
+    """One in five fridges is one, unless the recipe says which."""
+    few = "\nproducts: {count: 3, facings: [1, 2], sold_out: 0.4}"
+    kinds = [{placement.key for placement in draw(f"recipe: fridge{few}", index).placements} for index in range(4)]
+    assert 0 < sum("chest 1" in keys for keys in kinds) < 4
+    sparse, gaps, lids = CHESTS + few, 0, 0
+    for scene in scenes(sparse):
+        assert scene.marks is not None
+        chest = next(placement for placement in scene.placements if placement.key == "chest 1")
+        assert chest.fixture is not None
+        rim = float(dict(chest.fixture.settings)["height"])  # type: ignore[arg-type]
+        assert scene.camera.world_from_camera[2, 3] > rim  # stands before it and looks down
+        assert scene.camera.world_from_camera[2, 2] < -0.4
+        lids += sum(placement.key.startswith("lid") for placement in scene.placements)
+        for placement in scene.placements:
+            if placement.kind == "product":
+                corners = transform(placement.world_from_object, mesh_of(LIBRARY, placement).vertices.astype(float))
+                assert corners[:, 2].max() < rim
+        for gap in scene.marks.gaps:
+            gaps += 1
+            assert np.cross(gap.corners[1] - gap.corners[0], gap.corners[3] - gap.corners[0])[2] > 0  # seen from above
+            assert np.ptp(gap.corners[:, 2]) < 1e-9 and gap.corners[0, 2] < rim
+    assert gaps and lids
+    scene = scenes(sparse)[0]
+    assert ((ids := trace_geometry(scene, LIBRARY).ids) > 0).any()  # type: ignore[arg-type]
+    panes = {number for number, placement in enumerate(scene.placements, 1) if placement.key.startswith("lid")}
+    products = sum(placement.kind == "product" for placement in scene.placements)
+    assert ((ids > 0) & (ids <= products)).mean() > 0.05 and (not panes or np.isin(ids, list(panes)).mean() < 0.5)
