@@ -205,13 +205,16 @@ def _corners(shape: Rest) -> NDArray[np.float64]:
 
 def _outermost(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return so many of a hull's corners (N, 3) that none of them lies outside of theirs by more than COARSE."""
-    from scipy.spatial import ConvexHull
+    from scipy.spatial import ConvexHull, QhullError
 
     if np.ptp(corners, axis=0).min() < THINNEST:
         return corners
     chosen = np.unique((corners @ SPREAD.T).argmax(axis=0))
     while True:
-        hull = ConvexHull(corners[chosen])
+        try:
+            hull = ConvexHull(corners[chosen])
+        except QhullError:  # the outermost ones lie in a plane
+            return corners
         outside = corners @ hull.equations[:, :3].T + hull.equations[:, 3]
         missing = np.unique(outside.argmax(axis=0)[outside.max(axis=0) > COARSE])
         if not len(missing):
