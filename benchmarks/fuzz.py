@@ -126,7 +126,8 @@ def _of_set(scratch: Path) -> tuple[object, Path]:
         width=64,
         height=48,
         splits=(("train", 0.5), ("val", 0.5)),
-        extras=("depth", "normals", "ids"),
+        recipe=(("tabletop", 0.5), ("shelf", 0.5)),
+        extras=("depth", "normals", "ids", "shop"),
         cache=scratch / "cache",
     )
     run_render(run, Reporter(Console(file=io.StringIO())))

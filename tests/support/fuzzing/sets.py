@@ -76,5 +76,6 @@ def check_set_is_verified(files: Files, box: Sandbox, good: Path, cache: Path, *
             report = verified(folder, sample=sample, cache=cache)
             assert len(report.violations) <= MAX_VIOLATIONS
             assert all(len(str(item)) < 10_000 and str(item).encode() for item in report.violations)
-        with suppress(SynthError):
-            preview_set(str(folder), box.out / "preview.png", PreviewSettings(count=1))
+        for shop in (False, True):
+            with suppress(SynthError):
+                preview_set(str(folder), box.out / "preview.png", PreviewSettings(count=1, shop=shop))
