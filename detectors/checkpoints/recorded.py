@@ -42,18 +42,22 @@ class RecordedSettings:
 
     def file(self) -> bytes:
         """Return the content of a file with the settings, one per line."""
-        return json.dumps(json.loads(self.text), indent=1).encode() + b"\n"
+        return json.dumps(self._values(), indent=1).encode() + b"\n"
 
     def value(self, name: str) -> Any:
         """Return a setting, None if it is not recorded."""
-        return json.loads(self.text).get(name)
+        return self._values().get(name)
 
     def differing(self, earlier: RecordedSettings, *, free: Sequence[str]) -> list[str]:
         """Return the settings that differ from those of an earlier call, except `free`, as "name: was, now"."""
-        mine, other = json.loads(self.text), json.loads(earlier.text)
+        mine, other = self._values(), earlier._values()
         # Settings that a version of synth added later count as equal while they have their empty default.
         return [
             f"{name}: was {other.get(name)!r}, now {value!r}"
             for name, value in mine.items()
             if name not in free and other.get(name) != value and (name in other or value not in (None, []))
         ]
+
+    def _values(self) -> dict[str, Any]:
+        values: dict[str, Any] = parse_json(self.text.encode(), "the settings", "settings of a run", constants=True)
+        return values

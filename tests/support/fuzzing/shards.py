@@ -140,7 +140,7 @@ def check_photograph_is_read_or_told(files: Files, box: Sandbox) -> None:
 
 
 COCO = {
-    "info": InfoRecord(extra={"year": 2026}),
+    "info": {"year": 2026},
     "images": [{"id": 1, "file_name": "a.png", "width": 16, "height": 8}],
     "annotations": [{"id": 7, "image_id": 1, "category_id": 1, "bbox": [1.0, 2.0, 5.0, 4.0], "segmentation": [[1, 2]]}],
     "categories": [{"id": 1, "name": "tea"}],
