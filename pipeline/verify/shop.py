@@ -130,11 +130,11 @@ def _compare_heads(layout: Layout, split: str, name: str) -> Iterator[Violation]
 
 
 def _compare_records(layout: Layout, split: str, name: str) -> Iterator[Violation]:
-    file = layout.shop(split)
+    merged = layout.shop(split)
     stored: dict[str, Iterator[ImageRecord | MarkRecord | LinkRecord]] = {
-        "images": images_of(file),
-        "annotations": records_of(file, "annotations", MarkRecord),
-        "links": records_of(file, "links", LinkRecord),
+        "images": images_of(merged),
+        "annotations": records_of(merged, "annotations", MarkRecord),
+        "links": records_of(merged, "links", LinkRecord),
     }
     counts = dict.fromkeys(stored, 0)
     for image in (one.content() for one in images_of(layout.annotations(split))):

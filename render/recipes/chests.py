@@ -13,14 +13,13 @@ from assets.fixtures.surface import pose_at
 from assets.props.look import Color, FixtureValue
 from render.geometry import look_at
 from render.layout import SceneLayout, SceneRequest, Support
-from render.light_color import relative_rgb
 from render.placement.baskets import PLAY, BasketParams, fill_basket, lay_flat
 from render.placement.capping import LYING
 from render.placement.shelving import BayRanges, ShelfProduct, plan_rows
 from render.recipes.boards import Board, Fittings, ShelvesRecipe, lay_out_boards
 from render.recipes.parts import Section, Share, Span, within
 from render.recipes.shelves import sample_products, sample_room, tint, widened
-from render.recipes.shop import Bay, stand_fixture
+from render.recipes.shop import MAX_STRIPS, STRIP_M, Bay, sample_strip, stand_fixture
 from render.scene import AreaLight, Placement
 from render.streams import StreamPurpose
 
@@ -35,8 +34,6 @@ MAX_COLUMNS = 3
 WALL_M, RAIL_M, FLOOR_M, SIDE_M = 0.07, 0.04, 0.2, 0.05
 # Lids: widest, overlap, thickness with play between two that slide over each other, metres.
 LID_M, OVERLAP_M, TRACK_M, LID_EDGE_M = 1.3, 0.06, 0.042, 0.035
-# Lights beyond these would each cost a shadow map.
-MAX_STRIPS, STRIP_M = 3, 0.02
 
 
 class Chests(Section):
@@ -187,8 +184,7 @@ def _lids(looks: Chests, chest: Bay, rng: np.random.Generator) -> list[Placement
 def _strip(looks: Chests, chest: Bay, rng: np.random.Generator) -> AreaLight:
     """Put a strip of light under the front rim of a chest, shining backwards and down."""
     width, depth, height, x = _values(chest)
-    red, green, blue = relative_rgb(float(rng.uniform(*looks.strip_kelvin)))
     length = width - 0.1
-    radiance = float(rng.uniform(*looks.strip_share)) * np.pi * (depth / 2) ** 2 / (length * STRIP_M)
+    (red, green, blue), radiance = sample_strip(looks.strip_kelvin, looks.strip_share, depth / 2, length, rng=rng)
     pose = look_at(np.array([x, 0.02 - depth / 2, height - 0.015]), np.array([x, depth / 6, height - 0.25]))
     return AreaLight(pose, length, STRIP_M, (radiance * red, radiance * green, radiance * blue))

@@ -16,7 +16,6 @@ from assets.planogram.types import Planogram
 from assets.props.look import Color, FixtureValue
 from render.geometry import look_at, rotation_about_z
 from render.layout import SceneLayout, SceneRequest
-from render.light_color import relative_rgb
 from render.placement.shelving import BayRanges
 from render.recipes.boards import Fittings, ShelvesRecipe
 from render.recipes.chests import Chests, lay_out_chests
@@ -29,7 +28,7 @@ from render.recipes.shelves import (
     stand_bay,
     tint,
 )
-from render.recipes.shop import Bay, ShelfProducts, stand_fixture
+from render.recipes.shop import MAX_STRIPS, STRIP_M, Bay, ShelfProducts, sample_strip, stand_fixture
 from render.scene import AreaLight, Placement
 from render.streams import StreamPurpose
 
@@ -37,9 +36,9 @@ from render.streams import StreamPurpose
 DOOR_WIDTHS, DEPTHS = (0.61, 0.66, 0.71, 0.762), (0.45, 0.5, 0.6, 0.7)
 # Colours of the cabinet: black, white, grey, dark blue.
 CABINETS = ((0.1, 0.1, 0.11), (0.9, 0.9, 0.9), (0.55, 0.56, 0.58), (0.1, 0.16, 0.32))
-# Lights beyond the mullions of two doors would each cost a shadow map.
-MAX_STRIPS, MAX_DOORS = 3, 60
-STRIP_M, STRIP_ENDS = 0.02, 0.1
+MAX_DOORS = 60
+# Of a mullion without light at its ends, metres, both together.
+STRIP_ENDS = 0.1
 # Share of scenes with chest freezers.
 CHESTS = 0.2
 
@@ -289,9 +288,7 @@ class _Shine:
 
 def _sample_strips(looks: Coolers, door: float, height: float, rng: np.random.Generator) -> _Shine:
     """Sample the light of strips beside doors of a width and height, metres."""
-    rgb = relative_rgb(float(rng.uniform(*looks.strip_kelvin)))
-    # A strip of light of radiance L and area A gives the irradiance L A / d^2 at a distance d, here half a door.
-    radiance = float(rng.uniform(*looks.strip_share)) * np.pi * (door / 2) ** 2 / ((height - STRIP_ENDS) * STRIP_M)
+    rgb, radiance = sample_strip(looks.strip_kelvin, looks.strip_share, door / 2, height - STRIP_ENDS, rng=rng)
     red, green, blue = (round(float(part), 3) for part in srgb_from_linear(np.array(rgb) / max(rgb)))
     return _Shine((red, green, blue), round(radiance, 2), rgb)
 

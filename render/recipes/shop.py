@@ -15,6 +15,7 @@ from assets.fixtures.surface import Surface
 from assets.props.look import Color, Fixture, FixtureValue, Shape, Texture
 from render.framing import FULL_FRAME_MM, Framing, direction_of
 from render.geometry import rotation_about_z, transform
+from render.light_color import relative_rgb
 from render.placement.facings import StockedBlock
 from render.recipes.parts import CountSpan, Section, Share, ShareSpan, Span, within
 from render.recipes.sampling import prop_placement
@@ -69,6 +70,8 @@ BASKETS: tuple[Color, ...] = (
     (0.45, 0.46, 0.48),
 )
 MAX_RAIL_M = 0.1
+# Width of the strips of light in fixtures, metres, and how many of a scene shine: each costs a shadow map.
+STRIP_M, MAX_STRIPS = 0.02, 3
 # Fields behind prices: white paper, yellow, red and orange offers.
 ACCENTS: tuple[Color, ...] = (
     (0.98, 0.98, 0.97),
@@ -157,6 +160,18 @@ class Occluders(Section):
 
     chance: Share = Field(0.12, description="chance of an arm before the shelf")
     basket: Share = Field(0.1, description="chance of a shopping basket, on the floor or carried")
+
+
+def sample_strip(
+    kelvin: Span, share: Span, distance: float, length: float, *, rng: np.random.Generator
+) -> tuple[Color, float]:
+    """Sample the light of a strip in a fixture: its colour, linear and relative to 6500 K, and its radiance.
+
+    share: of its light on products at that distance, metres, as a multiple of the environment's.
+    """
+    color = relative_rgb(float(rng.uniform(*kelvin)))
+    # A strip of radiance L and area A gives the irradiance L A / d^2 at a distance d.
+    return color, float(rng.uniform(*share)) * np.pi * distance**2 / (length * STRIP_M)
 
 
 @dataclass(frozen=True, eq=False)
