@@ -123,7 +123,15 @@ def _read(
     if location is None:
         return _read_plain(name, Path(str(path)), splits, settings, group_key=group_key)
     problems = Problems(f"{name} ({INDEX})")
-    images = open_shards(name, location, splits, problems, cache_bytes=settings.cache_bytes, skip_bad=settings.skip_bad)
+    images = open_shards(
+        name,
+        location,
+        splits,
+        problems,
+        cache_bytes=settings.cache_bytes,
+        skip_bad=settings.skip_bad,
+        boxes=settings.boxes,
+    )
     return _Read(None, images, problems, _identity_of(location, images.shards), str(location))
 
 
@@ -141,7 +149,7 @@ def _read_plain(
     problems = Problems(f"{name} ({source.file.name})")
     # Rendered sets are grouped by scene.
     key = None if source.content.rendered else group_key
-    images = read_images(source, problems, group_key=key)
+    images = read_images(source, problems, group_key=key, kind=settings.boxes)
     return _Read(source, images, problems, identify(source), str(source.file))
 
 

@@ -30,23 +30,26 @@ from detectors.data.rows import (
     Row,
     read_row,
 )
+from detectors.data.settings import BoxKind
 
 # Minimum number of boxes from which to infer a systematic mistake.
 MIN_EVIDENCE = 4
 
 
-def read_images(source: CocoSource, problems: Problems, *, group_key: str | None = None) -> ImageSet:
+def read_images(
+    source: CocoSource, problems: Problems, *, group_key: str | None = None, kind: BoxKind = "visible"
+) -> ImageSet:
     """Return the usable images of a COCO file with its own classes; what is unusable is added to `problems`.
 
     group_key: image field whose value is the image's group; by default `group`, else the scene in rendered data sets,
-    else every image is its own group. Raises SynthError if the named field is missing.
+    else every image is its own group. kind: of the boxes. Raises SynthError if the named field is missing.
     """
     classes, label_of = read_classes(source.content.categories, problems, str(source.file))
     images = _read_image_records(source, problems)
     _assign_annotations(source, images, problems)
     if source.content.info is None:
         problems.note("no info block")
-    rows = [read_row(image, label_of, classes, problems) for image in images.values()]
+    rows = [read_row(image, label_of, classes, problems, kind) for image in images.values()]
     _hint_at_categories(source, label_of, problems)
     _check_finite(source, problems)
     _check_box_layout(list(images.values()), problems)

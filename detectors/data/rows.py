@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dataset.masks import compressed_mask
 from dataset.problems import Problems
 from dataset.records import AnnotationRecord, ImageRecord
 from dataset.values import number, short, sku_text, whole_number
 from detectors.data.image_set import IGNORED, Classes
+from detectors.data.settings import BoxKind
 
 # A box may extend beyond the image by rounding errors; more than this is reported.
 ROUNDING_PX = 1.0
@@ -25,6 +26,7 @@ OUTSIDE = "boxes outside the image"
 CUT = "boxes that extend beyond the image, clipped"
 UNKNOWN_CATEGORY = "annotations of unknown categories"
 OTHER_SKU = "annotations whose sku is not that of their category"
+NO_AMODAL = "annotations without an amodal box"
 
 Box = tuple[float, float, float, float]
 
@@ -53,12 +55,26 @@ class Row:
     masks: list[bytes] = field(default_factory=list)
 
 
-def read_row(image: LabelledImage, label_of: dict[int, int], classes: Classes, problems: Problems) -> Row:
-    """Return the usable annotations of an image; those of unknown class become ignored regions, not background."""
+def read_row(
+    image: LabelledImage,
+    label_of: dict[int, int],
+    classes: Classes,
+    problems: Problems,
+    kind: BoxKind = "visible",
+) -> Row:
+    """Return the usable annotations of an image; those of unknown class become ignored regions, not background.
+
+    kind: of the boxes; amodal ones are clipped to the image and have no masks, which would be those of visible pixels.
+    """
     row = Row()
     twins: set[tuple[object, ...]] = set()
     for record in image.boxes:
         where = f"annotation {short(record.value('id'))} in {image.record.file_name}"
+        if kind == "amodal":
+            if record.value("amodal_bbox") is None and not record.ignored:
+                problems.spoil(NO_AMODAL, where)
+                continue
+            record = _amodal_of(record, image) if record.value("amodal_bbox") is not None else record
         box = _box_of(record, image, where, problems)
         label = _label_of(record, label_of, classes, where, problems)
         if box is None:
@@ -70,6 +86,23 @@ def read_row(image: LabelledImage, label_of: dict[int, int], classes: Classes, p
         twins.add(twin)
         _add(row, record, box, label, image, where, problems)
     return row
+
+
+def _amodal_of(record: AnnotationRecord, image: LabelledImage) -> AnnotationRecord:
+    """Return a record with its amodal box, of which what lies beyond the image is cut off without a note."""
+    box = record.value("amodal_bbox")
+    if record.amodal_bbox is not None:
+        x, y, width, height = map(number, record.amodal_bbox)
+        left, top = max(x, 0.0), max(y, 0.0)
+        right, bottom = min(x + width, float(image.width)), min(y + height, float(image.height))
+        if right > left and bottom > top:
+            return replace(
+                record,
+                bbox=[left, top, right - left, bottom - top],
+                segmentation=None,
+                area=(right - left) * (bottom - top),
+            )
+    return replace(record, bbox=box, segmentation=None)  # reported as any unusable box
 
 
 def is_not_finite(box: object) -> bool:

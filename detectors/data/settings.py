@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from assets.errors import SynthError
 from assets.options import Option
@@ -24,6 +24,9 @@ ImageFolder = Annotated[
     Path | None, Option("Folder of the images, if they are not beside their JSON.", "Data", exists="folder")
 ]
 SkipBad = Annotated[bool, Option("Skip unusable records and count them.", "Data")]
+# Around the visible pixels, or around the whole product, hidden pixels as well.
+BoxKind = Literal["visible", "amodal"]
+Boxes = Annotated[BoxKind, Option("Boxes around visible pixels, or around whole products (BOP).", "Data")]
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class DataSettings:
     """Settings of the data of a training. synthetic: (name, path) of each source.
 
     real_fraction, hold_out: fractions of the real photos, in whole groups. images: folder searched for images before
-    the usual ones. classes: all, those that all sets have in common, or the single class "product". cache_bytes: disk
-    space for remote shards.
+    the usual ones. classes: all, those that all sets have in common, or the single class "product". boxes: of all sets.
+    cache_bytes: disk space for remote shards.
     """
 
     synthetic: Annotated[
@@ -55,6 +58,7 @@ class DataSettings:
     classes: Annotated[ClassChoice, Option("Classes of any set, only common ones, or one class for all.", "Data")] = (
         "all"
     )
+    boxes: Boxes = "visible"
     skip_bad: SkipBad = False
     cache_bytes: Annotated[
         int, Option("Disk space for cached remote shards.", "Compute", "--shard-cache", parse="gigabytes")

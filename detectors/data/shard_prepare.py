@@ -33,6 +33,7 @@ from dataset.storage.path import StoragePath
 from dataset.store import sharded_store
 from detectors.data.image_set import AGAIN, Names, open_images, stored_classes
 from detectors.data.read_coco import read_classes
+from detectors.data.settings import BoxKind
 from detectors.data.shard_set import SHARDS, ShardSet
 from detectors.data.source import ImageSource
 
@@ -50,6 +51,7 @@ class ShardsFile(FileModel):
     names: Names
     cache_bytes: Count
     skip_bad: bool
+    boxes: BoxKind = "visible"
 
 
 def shards_at(path: Path | StoragePath) -> StoragePath | None:
@@ -69,6 +71,7 @@ def open_shards(
     *,
     cache_bytes: int,
     skip_bad: bool = False,
+    boxes: BoxKind = "visible",
 ) -> ShardSet:
     """Open the shards of the first of `splits` that the set has, with the set's own classes.
 
@@ -100,6 +103,7 @@ def open_shards(
         rendered=all(image.rendered for image in some[:10]),
         cache=ShardCache(shards_folder(), cache_bytes),
         skip_bad=skip_bad,
+        boxes=boxes,
     )
 
 
@@ -113,6 +117,7 @@ def reopen_shards(folder: Path) -> ShardSet:
         Problems(head.name),
         cache_bytes=head.cache_bytes,
         skip_bad=head.skip_bad,
+        boxes=head.boxes,
     )
     return found.relabelled(stored_classes(head.keys, head.names, folder / SHARDS))
 

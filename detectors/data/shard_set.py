@@ -28,6 +28,7 @@ from detectors.data.class_match import IGNORED, Classes, label_table
 from detectors.data.mix import Windows
 from detectors.data.rows import LabelledImage, read_row
 from detectors.data.sample import Sample
+from detectors.data.settings import BoxKind
 
 SHARDS = "shards.json"
 # Shards shuffled together: at 200 images each, an image is shuffled among 2,400.
@@ -41,7 +42,7 @@ class ShardSet:
     own, own_label: the set's own classes, and category id -> its label among them. label_of: own label -> label in
     `classes`, IGNORED if it has none. sizes: (n, 2) int32, width and height of some of the images. masks: whether all
     annotations of these have one. rendered: whether `synth` rendered them. skip_bad: skip unusable annotations instead
-    of raising.
+    of raising. boxes: around visible pixels or whole products.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ShardSet:
     rendered: bool
     cache: ShardCache
     skip_bad: bool = False
+    boxes: BoxKind = "visible"
     window: int = WINDOW
     first: NDArray[np.int64] = field(init=False)
     _reader: ShardReader = field(init=False, repr=False)
@@ -85,6 +87,8 @@ class ShardSet:
     @property
     def missing_masks(self) -> str:
         """A message if annotations of the first shard lack masks, else ""."""
+        if self.boxes == "amodal":
+            return "amodal boxes have no masks"
         return "" if self.masks else "annotations of the first shard have no masks"
 
     def relabelled(self, classes: Classes) -> ShardSet:
@@ -105,6 +109,7 @@ class ShardSet:
             "names": self.classes.names,
             "cache_bytes": self.cache.most,
             "skip_bad": self.skip_bad,
+            "boxes": self.boxes,
         }
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / SHARDS, json.dumps(head, ensure_ascii=False).encode())
@@ -126,7 +131,7 @@ class ShardSet:
         records, files, where = self._read(index)
         image = labelled_image(records.image, records.annotations, where, masks=masks)
         problems = Problems(where)
-        row = read_row(image, self.own_label, self.own, problems)
+        row = read_row(image, self.own_label, self.own, problems, self.boxes)
         if problems.bad and not self.skip_bad:
             what, hint = "labels of a sample are invalid", f"{REPAIR}; --skip-bad"
             raise SynthError(what, code="records-invalid", where=where, problems=problems.lines(), hint=hint)

@@ -147,12 +147,15 @@ def _default_folder(settings: EvaluateSettings) -> Path:
 
 def _read(path: Path, name: str, settings: EvaluateSettings, console: Console) -> ImageSet:
     print_line = partial(console.print, highlight=False, markup=False)
-    options = DataSettings(images=settings.images, group_key=settings.group_key, skip_bad=settings.skip_bad)
+    options = DataSettings(
+        images=settings.images, group_key=settings.group_key, boxes=settings.boxes, skip_bad=settings.skip_bad
+    )
     return read_one(path, name, options, splits=(settings.split,) if settings.split else SPLITS, print_line=print_line)
 
 
 def _judge(name: str, run: Path, truth: ImageSet, settings: EvaluateSettings, console: Console) -> _Judged:
     checkpoint = load_checkpoint(run)
+    _note_boxes(checkpoint, settings, console)
     truth = _named_as(checkpoint.classes, truth, console)
     if settings.predictions is not None:
         found = read_results(settings.predictions, truth, _ids(truth, checkpoint.classes))
@@ -162,6 +165,14 @@ def _judge(name: str, run: Path, truth: ImageSet, settings: EvaluateSettings, co
     rng = stream(settings.seed, TrainingStream.BOOTSTRAP)
     report = evaluate(truth, found, threshold=threshold, rng=rng)
     return _Judged(name, replace(checkpoint, weights={}, training={}), truth, found, report)
+
+
+def _note_boxes(checkpoint: Checkpoint, settings: EvaluateSettings, console: Console) -> None:
+    """Say it where a detector has learned other boxes than those it is judged by."""
+    learned = (checkpoint.settings.value("data") or {}).get("boxes", "visible")
+    if learned != settings.boxes:
+        text = f"the detector has learned {learned} boxes and is judged by {settings.boxes} ones (--boxes)"
+        console.print(text, highlight=False, markup=False)
 
 
 def _named_as(classes: Classes, truth: ImageSet, console: Console) -> ImageSet:

@@ -96,7 +96,13 @@ def evaluate_location(
     checkpoint = load_checkpoint(run)
     problems = Problems(str(location))
     shards = open_shards(
-        "data", location, splits, problems, cache_bytes=settings.cache_bytes, skip_bad=settings.skip_bad
+        "data",
+        location,
+        splits,
+        problems,
+        cache_bytes=settings.cache_bytes,
+        skip_bad=settings.skip_bad,
+        boxes=settings.boxes,
     )
     category_ids, label_of, classes = _matched(checkpoint.classes, shards, console)
     given = settings.predictions

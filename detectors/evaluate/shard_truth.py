@@ -52,7 +52,7 @@ def read_truth(shards: ShardSet, entry: ShardEntry, problems: Problems) -> Image
                 hint=REPAIR,
             )
         image.boxes.append(replace(record, segmentation=None))
-    rows = [read_row(image, shards.own_label, shards.own, problems) for image in images.values()]
+    rows = [read_row(image, shards.own_label, shards.own, problems, shards.boxes) for image in images.values()]
     groups = np.arange(len(images), dtype=np.int32)
     return columns_of(shards.name, Path(entry.name), shards.own, images, rows, groups)
 

@@ -130,5 +130,6 @@ class TrainSettings:
 
     def recorded(self) -> RecordedSettings:
         """Return what the run's folder and checkpoints record."""
-        # The size of the disk cache has no effect on the result.
-        return RecordedSettings.of(self, without=[("data", "cache_bytes")])
+        # The size of the disk cache has no effect on the result. Runs from before there was a choice of boxes resume.
+        usual = [("data", "boxes")] if self.data.boxes == "visible" else []
+        return RecordedSettings.of(self, without=[("data", "cache_bytes"), *usual])

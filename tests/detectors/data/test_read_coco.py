@@ -284,3 +284,27 @@ def test_a_set_without_a_single_finite_box_is_told_with_places(tmp_path: Path) -
     content["annotations"][0]["bbox"] = [1, 1, 5, 5]
     _, problems = read_set(write_set(tmp_path, content))
     assert problems.bad["boxes that are NaN or infinite"].count == 5
+
+
+def test_amodal_boxes_are_read_clipped_and_without_masks(tmp_path: Path) -> None:
+    content = coco(1, boxes=0)
+    content["annotations"] = [
+        annotation(1, 1, 1, (4, 4, 6, 6), amodal_bbox=[-5, 2, 20, 10], area=31),
+        annotation(2, 1, 2, (1, 2, 3, 4), ignore=1),  # what is ignored needs no amodal box
+    ]
+    images, problems = read_set(write_set(tmp_path, content), kind="amodal")
+    assert not problems.bad and "clipped" not in str(problems.lines())
+    assert images.boxes.tolist() == [[0, 2, 15, 12], [1, 2, 4, 6]]
+    assert images.areas.tolist() == [150, 12] and images.missing_masks
+
+
+def test_amodal_boxes_that_are_missing_or_broken_are_told(tmp_path: Path) -> None:
+    content = coco(1, boxes=0)
+    content["annotations"] = [
+        annotation(1, 1, 1, (4, 4, 6, 6)),
+        annotation(2, 1, 1, (4, 4, 6, 6), amodal_bbox=[1, 2, "3", 4]),
+    ]
+    images, problems = read_set(write_set(tmp_path, content), kind="amodal")
+    assert problems.bad["annotations without an amodal box"].count == 1
+    assert problems.bad["boxes that are not four finite numbers"].count == 1
+    assert not len(images.boxes)

@@ -13,6 +13,7 @@ from dataset.find import open_source
 from dataset.problems import Problems
 from detectors.data.image_set import ImageSet
 from detectors.data.read_coco import read_images
+from detectors.data.settings import BoxKind
 
 Coco = dict[str, Any]
 WIDTH, HEIGHT = 40, 30
@@ -67,7 +68,9 @@ def write_set(folder: Path, content: Coco, *, split: str = "train", first_seed: 
     return folder
 
 
-def read_set(path: Path, *, images: Path | None = None, group_key: str | None = None) -> tuple[ImageSet, Problems]:
+def read_set(
+    path: Path, *, images: Path | None = None, group_key: str | None = None, kind: BoxKind = "visible"
+) -> tuple[ImageSet, Problems]:
     problems = Problems("train")
     source = open_source(path, name="train", splits=("train",), images=images)
-    return read_images(source, problems, group_key=group_key), problems
+    return read_images(source, problems, group_key=group_key, kind=kind), problems
