@@ -1,1 +1,3 @@
 """SceneSpec in, Frame out, COCO written."""
+
+import assets as assets  # before numpy

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import assets as assets  # before numpy
+
 # No deadlines: machines are shared and noisy. In CI the same examples every time, so that a red run can be repeated.
 settings.register_profile("steady", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("steady")

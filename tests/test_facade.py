@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -129,3 +130,16 @@ def test_scenes_are_those_of_the_command_line_and_labels_are_drawn(tmp_path: Pat
     frame = synth.Frame(np.full((64, 96, 3), 128, np.uint8), geometry, annotate(scene, geometry))
     drawn = np.asarray(synth.plot_labels(frame, style="box"))
     assert drawn.shape == (64, 96, 3) and (drawn != 128).any()
+
+
+@pytest.mark.parametrize("module", ["assets.color", "dataset.masks", "render.scene", "detectors.data.rows", "synth"])
+def test_numpy_rounds_alike_on_all_processors(module: str) -> None:
+    """Whatever of us is imported first, numpy leaves out functions that round differently where there is AVX-512."""
+    told = (
+        f"import {module}, synth; synth.SceneSpec\n"
+        "from numpy.core._multiarray_umath import __cpu_features__ as has\n"
+        "print(has['AVX512F'], has['AVX512_SKX'])"
+    )
+    clean = {name: value for name, value in os.environ.items() if name != "NPY_DISABLE_CPU_FEATURES"}
+    done = subprocess.run([sys.executable, "-c", told], env=clean, capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"

@@ -102,7 +102,8 @@ def _amodal_of(record: AnnotationRecord, image: LabelledImage) -> AnnotationReco
                 segmentation=None,
                 area=(right - left) * (bottom - top),
             )
-    return replace(record, bbox=box, segmentation=None)  # reported as any unusable box
+    # Reported as any unusable box.
+    return replace(record, bbox=None, segmentation=None, extra={**record.extra, "bbox": box})
 
 
 def is_not_finite(box: object) -> bool:
