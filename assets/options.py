@@ -40,4 +40,5 @@ class Option:
 
 
 Seed = Annotated[int, Option("Random seed.", "Training", minimum=0, maximum=MAX_SEED)]
-Device = Annotated[Literal["auto", "cpu", "gpu"], Option("Device to compute on.", "Compute")]
+DeviceName = Literal["auto", "cpu", "gpu"]
+Device = Annotated[DeviceName, Option("Device to compute on.", "Compute")]

@@ -64,6 +64,7 @@ KINDS = {
     ),
     "weights": OptionKind(KnownName("weights", names=("imagenet", "packaged", "coco", "none"), free=True)),
     "embedder_weights": OptionKind(KnownName("weights", names=("imagenet", "packaged", "none"), free=True)),
+    "feature_weights": OptionKind(KnownName("weights", names=("packaged", "none"), free=True)),
     "loss": OptionKind(KnownName("loss", "detectors.recognition.embedder.losses:LOSSES")),
     "index": OptionKind(KnownName("index", "detectors.recognition.gallery.index:INDEXES")),
     "engine": OptionKind(KnownName("engine", "pipeline.jobs.engines:ENGINES")),

@@ -58,18 +58,23 @@ class Knob:
         return isinstance(values, Section) and field in type(values).model_fields
 
     def ends(self, recipe: SceneRecipe) -> Ends:
-        """Return the range in a recipe; of a public set of photographs its sizes."""
-        section, _, field = self.key.partition(".")
-        value: Any = getattr(getattr(recipe, section), field)
-        low, high = BOX_SHARES[value] if isinstance(value, str) else value
+        """Return the range in a recipe; of a public set of photographs its sizes, of a single number that number."""
+        value = self._value(recipe)
+        low, high = BOX_SHARES[value] if isinstance(value, str) else value if isinstance(value, tuple) else (value,) * 2
         return float(low), float(high)
 
+    def _value(self, recipe: SceneRecipe) -> Any:
+        section, _, field = self.key.partition(".")
+        return getattr(getattr(recipe, section), field)
+
     def with_ends(self, recipe: SceneRecipe, ends: Ends) -> SceneRecipe:
-        """Return the recipe with another range, rounded to four digits and inside the limits."""
+        """Return the recipe with another range, or number, rounded to four digits and inside the limits."""
         section, _, field = self.key.partition(".")
         low, high = (float(f"{value:.4g}") for value in np.clip(sorted(ends), *self.limits))
         content = recipe.model_dump()
         content[section][field] = (round(low), round(high)) if self.whole else (low, high)
+        if isinstance(self._value(recipe), float):
+            content[section][field] = float(f"{(low + high) / 2:.4g}")
         return type(recipe).model_validate(content)
 
     def on_scale(self, recipe: SceneRecipe) -> tuple[float, float]:
@@ -141,6 +146,12 @@ SENSOR_KNOBS = (
     Knob("sensor.read_noise", SHADOW_NOISE, "square", (0.0, 0.08), 0.01**2),
     Knob("sensor.shot_noise", LIGHT_NOISE, "square", (0.0, 0.25), 0.03**2),
 )
+
+
+def knob_of(key: str) -> Knob | None:
+    """Return the range that a fit corrects of that key, None for other keys."""
+    knobs = (LENS_KNOB, JPEG_KNOB, COUNT_KNOB, *SIZE_KNOBS, *SENSOR_KNOBS)
+    return next((knob for knob in knobs if knob.key == key), None)
 
 
 def spread(values: NDArray) -> float:

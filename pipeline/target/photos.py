@@ -51,7 +51,7 @@ class Photo:
 
     def shrunk(self, area: float) -> Photo:
         """Return the photograph with at most that many pixels."""
-        pixels = _shrunk(self.pixels, area)
+        pixels = shrink(self.pixels, area)
         return self if pixels is self.pixels else replace(self, pixels=pixels, whole=False)
 
 
@@ -112,8 +112,18 @@ def read_photo(file: Path, name: str, area: float) -> Photo:
             found=f"{width} x {height}",
             expected=f"at least {SMALLEST_SIDE} pixels a side without padding",
         )
-    small = _shrunk(pixels, area)
+    small = shrink(pixels, area)
     return Photo(name, small, lens, quality, whole=small is pixels and not drafted)
+
+
+def read_header(file: Path) -> tuple[float | None, int | None]:
+    """Return the focal length and the JPEG quality that an image file says. Raises SynthError if it cannot be read."""
+    where = str(file)
+    with open_image(file, where, "the image") as image:
+        try:
+            return lens_of_exif(image), jpeg_quality(image)
+        except Exception as error:  # decoders raise many types
+            raise broken_image("the image", where, error) from error
 
 
 def lens_of_exif(image: Image) -> float | None:
@@ -168,7 +178,8 @@ def without_padding(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels
 
 
-def _shrunk(pixels: NDArray[np.uint8], area: float) -> NDArray[np.uint8]:
+def shrink(pixels: NDArray[np.uint8], area: float) -> NDArray[np.uint8]:
+    """Return an image (H, W, 3) with at most `area` pixels; itself if it has about so many or fewer."""
     import cv2
 
     height, width = pixels.shape[:2]
@@ -181,7 +192,12 @@ def _shrunk(pixels: NDArray[np.uint8], area: float) -> NDArray[np.uint8]:
 
 def common_size(photos: Sequence[Photo]) -> tuple[int, int]:
     """Return the width and height of the pictures to render: the photographs' median shape and area, multiples of 8."""
-    sizes = np.array([photo.pixels.shape[1::-1] for photo in photos], dtype=float)
+    return common_size_of([photo.pixels for photo in photos])
+
+
+def common_size_of(images: Sequence[NDArray[np.uint8]]) -> tuple[int, int]:
+    """Return the median shape and area of images (H, W, 3) as width and height, multiples of 8."""
+    sizes = np.array([image.shape[1::-1] for image in images], dtype=float)
     area, shape = np.exp(np.median(np.log(sizes.prod(axis=1)))), np.exp(np.median(np.log(sizes[:, 0] / sizes[:, 1])))
     width, height = (max(round(float(side) / 8) * 8, SMALLEST_SIDE) for side in np.sqrt([area * shape, area / shape]))
     return width, height

@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.target.charts import shown_distance, shown_value
 from pipeline.target.fit import RecipeFit, report_path
-from pipeline.target.page import shown_distance, shown_value
 from pipeline.target.scenes import STATISTICS
 from pipeline.target.settings import FitSettings
 
