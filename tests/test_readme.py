@@ -35,6 +35,7 @@ TASKS = (
     "train",
     "adapt",
     "evaluate",
+    "gap",
     "predict",
     "recognize",
     "datasets",

@@ -25,7 +25,9 @@ from pipeline.target.charts import (
     svg_steps,
 )
 from pipeline.target.measure import Statistic
+from render.recipes import load_recipe, recipe_names
 from render.recipes.mix import RecipeMix
+from render.recipes.parts import SceneRecipe
 
 # Pairs of each strip: the farthest, and as many of the nearest.
 PAIRS = 4
@@ -101,11 +103,11 @@ def factor_line(report: GapReport, one: FactorDistance) -> FactorLine:
 def commands_for(report: GapReport) -> list[str]:
     """Return the commands that change the ranges for the user."""
     recipe = report.rendered.recipe
-    name = "RECIPE" if recipe is None or isinstance(recipe, RecipeMix) else recipe.recipe
+    usual = isinstance(recipe, SceneRecipe) and recipe.recipe in recipe_names() and recipe == load_recipe(recipe.recipe)
+    name = recipe.recipe if isinstance(recipe, SceneRecipe) and usual else "RECIPE.yaml"
     detector = f" --detector {report.settings.detector}" if report.settings.detector else ""
     return [
         f"synth recipe fit {name} --target {report.settings.real} --sku-list LIST --out fitted.yaml{detector}",
-        f"synth tune --recipe {name} --real {report.settings.real} --sku-list LIST --out better.yaml{detector}",
     ]
 
 

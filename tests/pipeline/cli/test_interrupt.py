@@ -43,6 +43,8 @@ COMMANDS = {
     "embedder train FOLDER --out NEW": f"{EMBEDDER}.train.train_embedder",
     "evaluate FILE --data FILE": "detectors.evaluate.run.evaluate_runs",
     "export FILE --out NEW": "detectors.export.run.export",
+    "gap FOLDER FOLDER": "pipeline.gap.run.measure_gap",
+    "gap-calibrate FILE": "pipeline.gap.calibration.read_rows",
     "gallery add FOLDER FILE": "pipeline.gallery.build.add_to_gallery",
     "gallery build FILE --out NEW": "pipeline.gallery.build.build_gallery",
     "gallery clean FOLDER": "pipeline.gallery.tools.clean_folder",

@@ -1,1 +1,0 @@
-"""Search for the ranges of a recipe: nearer to photographs, or to where a detector fails."""
