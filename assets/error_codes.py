@@ -133,6 +133,7 @@ ERROR_CODES = {
     "datasets-unreadable": "Several data sets cannot be read; the message lists the reason for each.",
     "filter-empty": "No instance passes the given filters.",
     "group-key-missing": "Images lack the field that they are to be grouped by.",
+    "groups-too-few": "The photos are too few groups to be split into those that teach and those that judge.",
     "image-id-duplicate": "Two images have the same id.",
     "image-id-missing": "An image has no id or no file name.",
     "image-name-duplicate": "Two images have the same file name.",

@@ -156,7 +156,7 @@ def _read(path: Path, name: str, settings: EvaluateSettings, console: Console) -
 def _judge(name: str, run: Path, truth: ImageSet, settings: EvaluateSettings, console: Console) -> _Judged:
     checkpoint = load_checkpoint(run)
     _note_boxes(checkpoint, settings, console)
-    truth = _named_as(checkpoint.classes, truth, console)
+    truth = named_as(checkpoint.classes, truth, console)
     if settings.predictions is not None:
         found = read_results(settings.predictions, truth, _ids(truth, checkpoint.classes))
     else:
@@ -175,7 +175,7 @@ def _note_boxes(checkpoint: Checkpoint, settings: EvaluateSettings, console: Con
         console.print(text, highlight=False, markup=False)
 
 
-def _named_as(classes: Classes, truth: ImageSet, console: Console) -> ImageSet:
+def named_as(classes: Classes, truth: ImageSet, console: Console) -> ImageSet:
     """The truth with the detector's keys for the classes that both have; the others are said."""
     if is_agnostic(classes):
         return _without_classes(classes, truth, console)

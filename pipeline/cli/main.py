@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from assets.interrupt import exit_code, handle_signals, report_interruption, working
-from pipeline.cli import catalog, data, embedder, gallery, job, learning, planogram, reality, scenes
+from pipeline.cli import catalog, data, embedder, gallery, job, learning, planogram, proof, reality, scenes
 from pipeline.cli.command import CommandGroup
 from pipeline.cli.output import mistake_of, open_console
 
@@ -62,7 +62,7 @@ def doctor() -> None:
     sys.exit(0 if any(check.renders for check in checks) else 1)
 
 
-for part in (scenes, catalog, planogram, learning, reality, job, data, embedder, gallery):
+for part in (scenes, catalog, planogram, learning, reality, proof, job, data, embedder, gallery):
     for command in part.COMMANDS:
         main.add_command(command)
 

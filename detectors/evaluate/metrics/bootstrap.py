@@ -67,10 +67,11 @@ def bootstrap(
     note = f"rough: only {count} independent groups of images" if count < FEW_GROUPS else None
     draws = np.stack([statistic(weights) for weights in resample_weights(groups, rng=rng, resamples=resamples)])
     columns = zip(value.tolist(), draws.T, limits, strict=True)
-    return tuple(_interval(one, drawn, bounds, note) for one, drawn, bounds in columns)
+    return tuple(mirrored_interval(one, drawn, bounds, note) for one, drawn, bounds in columns)
 
 
-def _interval(value: float, draws: Floats, limits: tuple[float, float], note: str | None) -> Interval:
+def mirrored_interval(value: float, draws: Floats, limits: tuple[float, float], note: str | None) -> Interval:
+    """The 95 % interval of a value from its resamples (R,), mirrored at it; limits: what it cannot exceed."""
     draws = draws[~np.isnan(draws)]
     if np.isnan(value) or not len(draws):
         return Interval(value, np.nan, np.nan, "no interval: there is nothing to measure it on")

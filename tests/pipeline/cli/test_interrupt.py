@@ -33,6 +33,7 @@ COMMANDS = {
     "catalog generate NEW": "pipeline.products.catalog.generate_list",
     "catalog ids FILE": "pipeline.products.catalog.register_ids",
     "catalog show FILE --out NEW": "pipeline.products.catalog.show_list",
+    "curve --demo --real FILE --out NEW": "pipeline.experiments.curve.measure_curve",
     "data convert FOLDER NEW --format coco": "pipeline.shards.convert.convert_data",
     "data merge FOLDER NEW": "pipeline.shards.merge.merge_data",
     "data pack FOLDER NEW": "pipeline.shards.pack.pack_data",

@@ -1,0 +1,39 @@
+"""Average precisions of many detectors on the same resamples of the images, for intervals of means and differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.data.image_set import ImageSet, Predictions
+from detectors.evaluate.metrics.align import Ints, align
+from detectors.evaluate.metrics.bootstrap import resample_weights
+from detectors.evaluate.metrics.curves import Ranked, average_precision, mean_over_classes, rank, shorten
+from detectors.evaluate.metrics.matching import find_candidates, match
+
+
+def resampled_precisions(
+    truth: ImageSet, found: Sequence[Predictions], *, rng: np.random.Generator, resamples: int
+) -> NDArray[np.float64]:
+    """Return (R + 1, N, 2) AP and AP50 of N detectors on R resamples of the groups of images; first on all images."""
+    ranked = [_ranked(truth, one) for one in found]
+    known: dict[bytes, NDArray[np.float64]] = {}  # few groups have few different resamples
+    rows = []
+    for weights in (np.ones(len(truth), np.int64), *resample_weights(truth.groups, rng=rng, resamples=resamples)):
+        key = weights.tobytes()
+        if key not in known:
+            known[key] = _precisions(ranked, weights)
+        rows.append(known[key])
+    return np.stack(rows)
+
+
+def _ranked(truth: ImageSet, found: Predictions) -> Ranked:
+    data = align(truth, found)
+    return shorten(rank(data, match(data, find_candidates(data))))
+
+
+def _precisions(ranked: Sequence[Ranked], weights: Ints) -> NDArray[np.float64]:
+    tables = [average_precision(one, weights) for one in ranked]
+    return np.array([[mean_over_classes(table), mean_over_classes(table[0])] for table in tables])

@@ -1,0 +1,207 @@
+"""`synth curve`: what labelled photos are worth, with and without synthetic images."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from assets.errors import SynthError
+from assets.files.atomic import lock_folder, write_atomic
+from assets.limits import DATASET_JSON, read_file
+from assets.progress import Reporter, StepProgress
+from detectors.checkpoints.recorded import RecordedSettings
+from detectors.data.mix import TrainingStream, stream
+from detectors.evaluate.metrics.bootstrap import RESAMPLES
+from detectors.evaluate.metrics.resampled import resampled_precisions
+from pipeline.experiments.photos import PhotoPool, split_photos
+from pipeline.experiments.points import CurvePoint, PhotoGain, curve_points, photo_gains
+from pipeline.experiments.settings import FEW_PHOTOS, CurveSettings, ExperimentSettings
+from pipeline.experiments.trials import Cell, Trial, TrialRunner
+from pipeline.run.settings import RunSettings
+
+
+@dataclass(frozen=True)
+class PhotoCurve:
+    """The result of `synth curve`. points, gains: of what is done. done, planned: trainings.
+
+    photos, groups: to learn from. judged_photos, judged_groups, judged_boxes: that judge.
+    """
+
+    out: Path
+    done: int
+    planned: int
+    photos: int
+    groups: int
+    judged_photos: int
+    judged_groups: int
+    judged_boxes: int
+    points: tuple[CurvePoint, ...]
+    gains: tuple[PhotoGain, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether all trainings are done."""
+        return self.done == self.planned
+
+
+def measure_curve(settings: CurveSettings, console: Console) -> PhotoCurve:
+    """Make the trainings of a curve that are not there yet, and return its points.
+
+    Raises SynthError for bad photos, lists and settings before anything is trained.
+    """
+    claim_experiment(settings)
+    photos = split_photos(settings, console)
+    cells = plan_cells(settings, photos.pool)
+    with stopping_after(settings.minutes):
+        synthetic = rendered_set(settings, console)
+        runner = TrialRunner(settings, photos, synthetic, Console(quiet=True))
+        trials = list(dict.fromkeys(trial for cell in cells for trial in cell.trials))
+        run_trials(runner, trials, console)
+    done = [trial for trial in trials if runner.is_done(trial)]
+    for trial in done:
+        runner.record(trial)
+    finished = [cell for cell in cells if all(map(runner.is_done, cell.trials))]
+    rng = stream(settings.seed, TrainingStream.BOOTSTRAP)
+    scores = resampled_precisions(photos.truth, runner.found(done), rng=rng, resamples=RESAMPLES)
+    column = {trial: place for place, trial in enumerate(done)}
+    groups = np.unique(photos.truth.groups)
+    points = curve_points(finished, column, scores, photos.truth.groups, rng)
+    return PhotoCurve(
+        settings.out,
+        len(done),
+        len(trials),
+        len(photos.pool),
+        photos.pool.group_count,
+        len(photos.truth),
+        len(groups),
+        photos.truth.box_count,
+        tuple(points),
+        tuple(photo_gains(finished, column, scores, photos.truth.groups, rng)),
+    )
+
+
+def claim_experiment(settings: ExperimentSettings) -> None:
+    """Record the settings in the folder of an experiment. Raises SynthError if it belongs to something else."""
+    file = settings.out / "settings.json"
+    settings.out.mkdir(parents=True, exist_ok=True)
+    with lock_folder(settings.out):
+        if file.exists():
+            data = read_file(file, DATASET_JSON, "settings.json")
+            earlier = RecordedSettings.parse(data, str(file), hint="give another --out")
+            differing = settings.recorded().differing(earlier, free=settings.FREE)
+            if differing:
+                raise SynthError(
+                    "the folder contains an experiment with other settings",
+                    code="settings-differ",
+                    where=str(settings.out),
+                    problems=differing,
+                    hint="give another --out, or the same settings as before to resume",
+                )
+        elif any(entry.name != ".lock" for entry in settings.out.iterdir()):
+            raise SynthError(
+                "the output folder is not empty and contains no experiment",
+                code="output-not-empty",
+                where=str(settings.out),
+                hint="give another --out",
+            )
+        write_atomic(file, settings.recorded().file())
+
+
+def plan_cells(settings: CurveSettings, pool: PhotoPool) -> list[Cell]:
+    """Return the cells of a curve: none, some and all photos, each without and with synthetic images."""
+    seeds = range(settings.seed, settings.seed + settings.seeds)
+    cells = [Cell("synthetic", 0, tuple(Trial("synthetic", (), seed) for seed in seeds))]
+    orders: dict[int, np.ndarray] = {}
+    for count in sorted({*(number for number in settings.counts if number < len(pool)), len(pool)}):
+        draws = settings.draws if count <= FEW_PHOTOS else math.ceil(settings.draws / 2)
+        subsets = []
+        for draw in range(1 if count == len(pool) else draws):
+            if draw not in orders:
+                orders[draw] = pool.nested_order(settings.seed, draw)
+            subsets.append(tuple(sorted(orders[draw][:count].tolist())))
+        for kind in ("real", "both"):
+            # Seeds first: a curve that is stopped has all its points once before any has them twice.
+            trials = tuple(Trial(kind, subset, seed) for seed in seeds for subset in subsets)
+            cells.append(Cell(kind, count, trials))
+    return cells
+
+
+def run_trials(runner: TrialRunner, trials: Sequence[Trial], console: Console) -> None:
+    """Make the trials that are not there, one after another; those of another call on the same folder are left to it.
+
+    Stops where a training is interrupted. Trials with photos need the one of their seed without.
+    """
+    ordered = sorted(trials, key=lambda trial: (trial.seed, trial.kind != "synthetic"))
+    left = [trial for trial in ordered if not runner.is_done(trial)]
+    done = len(trials) - len(left)
+    with StepProgress(console, "training", total=len(trials), done=done, unit="detectors") as progress:
+        for trial in left:
+            if trial.kind == "both" and not runner.is_done(Trial("synthetic", (), trial.seed)):
+                continue  # another call trains what it starts from
+            try:
+                with lock_folder(runner.folder(trial)):
+                    if not runner.is_done(trial) and not runner.run(trial):
+                        return
+            except SynthError as error:
+                if error.code != "output-locked":
+                    raise
+                continue  # another call makes it
+            progress.advance(trial.name)
+
+
+@contextmanager
+def stopping_after(minutes: float | None) -> Iterator[None]:
+    """Interrupt what runs inside after some minutes, as Ctrl-C does: it keeps its work and stops in good order."""
+    if minutes is None:
+        yield
+        return
+    timer = threading.Timer(60 * minutes, os.kill, (os.getpid(), signal.SIGINT))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def rendered_set(settings: ExperimentSettings, console: Console) -> Path:
+    """Return the synthetic set of an experiment, rendered if it is not given. Raises SynthError if it is incomplete."""
+    wanted = settings.rendered
+    if wanted.synthetic is not None:
+        return wanted.synthetic
+    from assets.interrupt import stop_on_signals
+    from pipeline.run.render import run_render
+
+    out = settings.out / "synthetic"
+    run = RunSettings(
+        sku_list=settings.sku_list,
+        out=out,
+        scenes=wanted.scenes,
+        width=wanted.width,
+        height=wanted.height,
+        recipe=wanted.recipe,
+        seed=settings.seed,
+        backdrops=wanted.backdrops,
+        workers=wanted.render_workers,
+        cache=wanted.cache,
+    )
+    with stop_on_signals() as stop:
+        summary = run_render(run, Reporter(console), stop=stop)
+    if summary.interrupted:
+        raise KeyboardInterrupt
+    if summary.failures:
+        failed, hint = (
+            f"{len(summary.failures)} of {summary.scenes}",
+            "failures.jsonl says why; the same command goes on",
+        )
+        raise SynthError("scenes failed", code="scenes-failed", where=str(out), found=failed, hint=hint)
+    return out

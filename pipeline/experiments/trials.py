@@ -1,0 +1,197 @@
+"""One training of an experiment and its judgement: made once, and kept as a small record beside its detections."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+from rich.console import Console
+
+from assets.errors import SynthError
+from assets.files.atomic import write_atomic
+from assets.files.models import FileModel, read_model
+from assets.limits import DATASET_JSON
+from assets.plurals import count_of
+from detectors.adapt import AdaptSettings, adapt_run
+from detectors.checkpoints.detector import load_checkpoint, restore_model
+from detectors.data.image_set import Predictions
+from detectors.data.settings import DataSettings
+from detectors.device import loader_processes, pick_device
+from detectors.evaluate.report import json_text
+from detectors.evaluate.results import read_results, write_results
+from detectors.evaluate.run import named_as
+from detectors.models.detect import find_in_set
+from detectors.training.run import run_training
+from detectors.training.settings import TrainSettings
+from pipeline.experiments.photos import SplitPhotos
+from pipeline.experiments.settings import ExperimentSettings, TrainingRecipe
+
+# Without synthetic images, with them alone, and with them first.
+Kind = Literal["real", "synthetic", "both"]
+RECORD, FOUND = "trial.json", "predictions.json"
+AGAIN = "delete it: the same command makes it again"
+EPOCHS = 10
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training. photos: ids of those it learns from, sorted; none if it is `synthetic`."""
+
+    kind: Kind
+    photos: tuple[int, ...]
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """A text for the user, such as "synthetic + 5 photos, seed 0"."""
+        photos = count_of(len(self.photos), "photo")
+        words = {"synthetic": "synthetic only", "real": photos, "both": f"synthetic + {photos}"}
+        return f"{words[self.kind]}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kind of training at one number of photos. trials: (draws x seeds), in the same order for all kinds."""
+
+    kind: Kind
+    photos: int
+    trials: tuple[Trial, ...]
+
+
+class TrialRecord(FileModel):
+    """The content of trial.json. photos: their ids. steps: of the whole training. seconds: of training and judging."""
+
+    kind: Kind
+    photos: list[int]
+    seed: Annotated[int, Field(ge=0)]
+    steps: Annotated[int, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0)]
+
+
+class TrialRunner:
+    """Makes the trials of an experiment. synthetic: the rendered set. console: of the trainings."""
+
+    def __init__(self, settings: ExperimentSettings, photos: SplitPhotos, synthetic: Path, console: Console) -> None:
+        self.settings, self.photos, self.synthetic, self.console = settings, photos, synthetic, console
+
+    def folder(self, trial: Trial) -> Path:
+        """Return the folder of a trial."""
+        subset = f"-{self._subset(trial).stem}" if trial.photos else ""
+        return self.settings.out / "trials" / f"{trial.kind}{subset}-seed{trial.seed}"
+
+    def is_done(self, trial: Trial) -> bool:
+        return (self.folder(trial) / RECORD).exists()
+
+    def run(self, trial: Trial) -> bool:
+        """Train and judge a detector; returns False if the training was interrupted."""
+        began, folder = time.monotonic(), self.folder(trial)
+        run = folder / "run"
+        if trial.kind == "both":
+            summary = adapt_run(self._adapting(trial, run), self.console)
+        else:
+            summary = run_training(self._training(trial, run), self.console)
+        if not summary.finished:
+            return False
+        self._judge(run, folder)
+        record = TrialRecord(
+            kind=trial.kind,
+            photos=list(trial.photos),
+            seed=trial.seed,
+            steps=summary.steps,
+            seconds=time.monotonic() - began,
+        )
+        write_atomic(folder / RECORD, json_text(record.model_dump()).encode())
+        # Trainings with photos start from the one without, and a hundred checkpoints fill a disk.
+        if trial.kind != "synthetic" and not self.settings.keep_runs:
+            shutil.rmtree(run)
+        return True
+
+    def found(self, trials: Sequence[Trial]) -> list[Predictions]:
+        """Return the detections of trials that are done."""
+        truth = self.photos.truth
+        ids = dict(zip(truth.classes.keys, truth.category_ids, strict=True))
+        return [read_results(self.folder(trial) / FOUND, truth, ids) for trial in trials]
+
+    def record(self, trial: Trial) -> TrialRecord:
+        """Return the record of a trial that is done. Raises SynthError for a damaged one, or one of something else."""
+        path = self.folder(trial) / RECORD
+        record = read_model(TrialRecord, path, DATASET_JSON, "the record of a training", hint=AGAIN)
+        if (record.kind, tuple(record.photos), record.seed) != (trial.kind, trial.photos, trial.seed):
+            what = "the record belongs to another training"
+            raise SynthError(what, code="content-invalid", where=str(path), expected=trial.name, hint=AGAIN)
+        return record
+
+    def _subset(self, trial: Trial) -> Path:
+        return self.photos.pool.write(trial.photos, self.settings.out / "photos")
+
+    def _data(self, trial: Trial) -> DataSettings:
+        source = self.photos.pool.source
+        return DataSettings(
+            synthetic=() if trial.kind == "real" else (("synthetic", self.synthetic),),
+            real=self._subset(trial) if trial.photos else None,
+            images=source.images if trial.photos else None,
+            boxes=self.settings.training.boxes,
+            hold_out=0.0,  # nothing is chosen: the last weights are judged
+        )
+
+    def _training(self, trial: Trial, run: Path) -> TrainSettings:
+        recipe = self.settings.training
+        steps = recipe.steps + (recipe.photo_steps if trial.kind == "real" else 0)
+        return TrainSettings(
+            data=self._data(trial),
+            out=run,
+            detector=recipe.detector,
+            backbone=recipe.backbone,
+            weights=recipe.weights,
+            size=recipe.input_size,
+            seed=trial.seed,
+            **_lengths(recipe, steps),
+        )
+
+    def _adapting(self, trial: Trial, run: Path) -> AdaptSettings:
+        recipe = self.settings.training
+        base = Trial("synthetic", (), trial.seed)
+        return AdaptSettings(
+            run=self.folder(base) / "run",
+            data=self._data(trial),
+            out=run,
+            seed=trial.seed,
+            **_lengths(recipe, recipe.photo_steps),
+        )
+
+    def _judge(self, run: Path, folder: Path) -> None:
+        checkpoint, truth = load_checkpoint(run), self.photos.truth
+        named = named_as(checkpoint.classes, truth, self.console)
+        model = restore_model(checkpoint).to(pick_device(self.settings.training.device))
+        size, workers = (checkpoint.spec.width, checkpoint.spec.height), self.settings.training.workers
+        readers = loader_processes() if workers is None else workers
+        found = find_in_set(model, named, checkpoint.classes, size, workers=readers)
+        # Detections of products that no photo shows count for nothing.
+        known = np.isin(found.labels, [i for i, key in enumerate(found.classes.keys) if key in named.classes.keys])
+        kept = Predictions(
+            found.classes, found.images[known], found.boxes[known], found.labels[known], found.scores[known]
+        )
+        ids = dict(zip(named.classes.keys, truth.category_ids, strict=True))
+        every = ids | dict.fromkeys((key for key in found.classes.keys if key not in ids), 0)
+        write_results(folder / FOUND, kept, named, every)
+
+
+def _lengths(recipe: TrainingRecipe, steps: int) -> dict[str, Any]:
+    """Return the settings of a training of so many steps, in epochs of equal length."""
+    epochs = max(min(EPOCHS, steps // EPOCHS), 1)
+    return {
+        "epochs": epochs,
+        "epoch_images": max(steps // epochs, 1) * recipe.batch,
+        "patience": epochs + 1,
+        "augment": recipe.augment,
+        "batch": recipe.batch,
+        "learning_rate": recipe.learning_rate,
+        "workers": recipe.workers,
+        "device": recipe.device,
+    }
