@@ -115,6 +115,10 @@ class ImageSet:
     def windows(self) -> None:
         """None, since the images can be read in any order."""
 
+    @property
+    def live(self) -> None:
+        """None, since the images are stored."""
+
     def fetch_ahead(self, shards: Iterable[int]) -> None:
         """Do nothing, since the images are on a local disk."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,26 @@ def complete_shares(shares: Shares, sources: Sequence[str]) -> tuple[float, ...]
     return tuple(share / sum(completed) for share in completed)
 
 
+class ReadingOrder(Protocol):
+    """The order in which the images of a source must be read. seed, source, turn: of the mix, the source and the pass.
+
+    Each method computes its result from the position alone, without those before it.
+    """
+
+    @property
+    def endless(self) -> bool:
+        """Whether there is a single pass without an end, which later phases continue."""
+
+    def image_at(self, seed: int, source: int, turn: int, index: int) -> int:
+        """Return the image at position `index` of pass `turn`."""
+
+    def window_at(self, seed: int, source: int, turn: int, index: int) -> NDArray[np.int64]:
+        """Return the images that can be read around position `index` of pass `turn`."""
+
+    def shards_ahead(self, seed: int, source: int, turn: int, index: int) -> Sequence[int]:
+        """Return the shards needed from position `index` of pass `turn` on, those needed next first."""
+
+
 @dataclass(frozen=True, eq=False)
 class Windows:
     """The order of a source in shards: shards are permuted in every pass, and shuffled in windows of `width` shards.
@@ -72,6 +92,7 @@ class Windows:
 
     sizes: NDArray[np.int64]
     width: int
+    endless: ClassVar[bool] = False
 
     def image_at(self, seed: int, source: int, turn: int, index: int) -> int:
         """Return the image at position `index` of pass `turn`."""
@@ -117,13 +138,15 @@ class Mix:
     """The order of one training phase: an endless sequence of draws, each determined by its position alone.
 
     counts: images per source. shares: of each source, summing to 1; a source of share 0 is never drawn.
-    windows: order of the sources that are in shards, by source; others are shuffled as a whole.
+    windows: order of the sources that are in shards, by source; others are shuffled as a whole. earlier: how often
+    endless sources were drawn in the phases before this one, by source.
     """
 
     counts: tuple[int, ...]
     shares: tuple[float, ...]
     seed: int
-    windows: Mapping[int, Windows] = field(default_factory=dict)
+    windows: Mapping[int, ReadingOrder] = field(default_factory=dict)
+    earlier: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if abs(sum(self.shares) - 1) > 1e-6 or len(self.counts) != len(self.shares):
@@ -136,7 +159,7 @@ class Mix:
     def draws(self, start: int, stop: int) -> Iterator[Draw]:
         """Yield the draws at positions start to stop - 1."""
         sources = self._sources(start, stop)
-        turns = self._turns_before(start)
+        turns = self.turns_before(start)
         for position, source in enumerate(sources, start=start):
             turn, index = divmod(turns[source], self.counts[source])
             turns[source] += 1
@@ -151,24 +174,24 @@ class Mix:
         """Sample an image to combine with the one at a position; of a source in shards one of the current window."""
         if source not in self.windows:
             return int(rng.integers(self.counts[source]))
-        turn, index = divmod(self._turns_before(position)[source], self.counts[source])
+        turn, index = divmod(self.turns_before(position)[source], self.counts[source])
         near = self.windows[source].window_at(self.seed, source, turn, index)
         return int(near[rng.integers(len(near))])
 
-    def shards_ahead(self, position: int, source: int) -> tuple[int, ...]:
+    def shards_ahead(self, position: int, source: int) -> Sequence[int]:
         """Return the shards that a source is read from at a position, and those of the next window."""
-        turn, index = divmod(self._turns_before(position)[source], self.counts[source])
+        turn, index = divmod(self.turns_before(position)[source], self.counts[source])
         return self.windows[source].shards_ahead(self.seed, source, turn, index)
 
-    def _turns_before(self, position: int) -> list[int]:
-        """Return how often each source is drawn before a position."""
+    def turns_before(self, position: int) -> list[int]:
+        """Return how often each source is drawn before a position; endless ones since the start of the training."""
         turns, left, rest = [0] * len(self.shares), position, 1.0
         *others, last = self._active()
         for source in others:
             turns[source] = int(_drawn(np.array([left]), self.shares[source] / rest)[0])
             left, rest = left - turns[source], rest - self.shares[source]
         turns[last] = left
-        return turns
+        return [count + self.earlier.get(source, 0) for source, count in enumerate(turns)]
 
     def _active(self) -> list[int]:
         return [source for source, share in enumerate(self.shares) if share > 0]

@@ -22,7 +22,7 @@ from detectors.data.image_set import Classes, ImageSet
 from detectors.data.read_coco import read_images
 from detectors.data.settings import REAL, DataSettings
 from detectors.data.shard_prepare import extract_validation, open_shards, shards_at, shards_digest, shards_have
-from detectors.data.source import ImageSource
+from detectors.data.source import ImageSource, LiveCounts, LiveSource
 
 TRAINING_SPLITS = ("train",)
 OWN_VALIDATION_SPLITS = ("val", "valid")
@@ -46,6 +46,11 @@ class TrainingData:
     hashes: dict[str, str]
     identities: dict[str, DataIdentity] = field(default_factory=dict)
 
+    @property
+    def live(self) -> tuple[LiveCounts, ...]:
+        """What the sources that make images while training have made so far."""
+        return tuple(images.live for images in self.sources if images.live is not None)
+
 
 @dataclass(frozen=True)
 class _Read:
@@ -59,14 +64,20 @@ class _Read:
 
 
 def prepare_training(
-    settings: DataSettings, *, seed: int, print_line: PrintLine, classes: Classes | None = None
+    settings: DataSettings,
+    *,
+    seed: int,
+    print_line: PrintLine,
+    classes: Classes | None = None,
+    live: Sequence[LiveSource] = (),
 ) -> TrainingData:
     """Read and check the data of a training.
 
-    print_line: prints a line for the user. classes: of the detector, if an existing one is trained further. Raises
-    SynthError that lists all problems of all sets.
+    print_line: prints a line for the user. classes: of the detector, if an existing one is trained further. live:
+    sources that make their images while training; they stand after the synthetic ones. Raises SynthError that lists all
+    problems of all sets.
     """
-    training, held = _read_sets(settings)
+    training, held = _read_sets(settings, live)
     reads = [*training, held] if held else training
     hashes = _distinct_hashes(reads)
     for read in training:
@@ -133,6 +144,11 @@ def _read(
         boxes=settings.boxes,
     )
     return _Read(None, images, problems, _identity_of(location, images.shards), str(location))
+
+
+def _read_live(source: LiveSource) -> _Read:
+    where = str(source.images.root)
+    return _Read(None, source.images, Problems(f"{source.images.name} ({where})"), source.identity, where)
 
 
 def _identity_of(location: StoragePath, shards: Sequence[ShardEntry]) -> DataIdentity:
@@ -202,16 +218,19 @@ def _print_doubts(
             print_line(f"{count_of(len(shared), 'group')} {both}")
 
 
-def _read_sets(settings: DataSettings) -> tuple[list[_Read], _Read | None]:
+def _read_sets(settings: DataSettings, live: Sequence[LiveSource]) -> tuple[list[_Read], _Read | None]:
     """Read the training sets and the validation set. Raises SynthError that lists those that cannot be read."""
-    if not settings.synthetic and settings.real is None:
+    if not settings.synthetic and not live and settings.real is None:
         raise SynthError("no training data", code="option-missing", hint="give --synthetic, --real, or both")
-    wanted = [*settings.synthetic, *([(REAL, settings.real)] if settings.real is not None else [])]
-    keys = {REAL: settings.group_key}
     steps: list[Callable[[], _Read | None]] = [
-        *(partial(_read, name, path, TRAINING_SPLITS, settings, group_key=keys.get(name)) for name, path in wanted),
-        partial(_read_validation, settings),
+        *(partial(_read, name, path, TRAINING_SPLITS, settings) for name, path in settings.synthetic),
+        *(partial(_read_live, source) for source in live),
     ]
+    if settings.real is not None:
+        steps.append(
+            partial(_read, REAL, settings.real, TRAINING_SPLITS, settings, group_key=settings.group_key),
+        )
+    steps.append(partial(_read_validation, settings))
     reads: list[_Read | None] = []
     errors: list[SynthError] = []
     for step in steps:
@@ -271,7 +290,9 @@ def _without_leaks(read: _Read, held: _Read | None) -> ImageSource:
 def _print_problems(reads: Sequence[_Read], print_line: PrintLine) -> None:
     for read in reads:
         images = read.images
-        counts = f"{counts_of(image=len(images), box=images.box_count)}, {count_of(len(images.classes), 'class')}"
-        print_line(f"{read.problems.where}: {counts}")
+        counts = (
+            counts_of(image=len(images), box=images.box_count) if images.live is None else "rendered while training"
+        )
+        print_line(f"{read.problems.where}: {counts}, {count_of(len(images.classes), 'class')}")
         for line in [*read.problems.lines(), *read.problems.hints]:
             print_line(f"  {line}")

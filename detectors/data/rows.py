@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dataset.masks import compressed_mask
@@ -57,7 +58,7 @@ class Row:
 
 def read_row(
     image: LabelledImage,
-    label_of: dict[int, int],
+    label_of: Mapping[int, int],
     classes: Classes,
     problems: Problems,
     kind: BoxKind = "visible",
@@ -173,7 +174,7 @@ def _box_of(record: AnnotationRecord, image: LabelledImage, where: str, problems
 
 
 def _label_of(
-    record: AnnotationRecord, label_of: dict[int, int], classes: Classes, where: str, problems: Problems
+    record: AnnotationRecord, label_of: Mapping[int, int], classes: Classes, where: str, problems: Problems
 ) -> int:
     given = record.value("category_id")
     category = whole_number(given)

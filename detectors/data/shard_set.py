@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,10 @@ class ShardSet:
         """None, since labels are read together with their images."""
 
     @property
+    def live(self) -> None:
+        """None, since the images are stored."""
+
+    @property
     def box_count(self) -> int:
         """Number of annotations in all shards, ignored ones included; 0 if none of the set's classes has a label."""
         return sum(shard.annotations for shard in self.shards) if (self.label_of >= 0).any() else 0
@@ -129,21 +134,13 @@ class ShardSet:
         Raises SynthError if shard, labels or image are unusable.
         """
         records, files, where = self._read(index)
-        image = labelled_image(records.image, records.annotations, where, masks=masks)
-        problems = Problems(where)
-        row = read_row(image, self.own_label, self.own, problems, self.boxes)
-        if problems.bad and not self.skip_bad:
-            what, hint = "labels of a sample are invalid", f"{REPAIR}; --skip-bad"
-            raise SynthError(what, code="records-invalid", where=where, problems=problems.lines(), hint=hint)
-        labels = np.array([IGNORED if label == IGNORED else self.label_of[label] for label in row.labels], np.int64)
-        outlines = decode_outlines(row.masks, image.height, image.width) if masks and all(row.masks) else None
-        boxes = np.array(row.boxes, np.float32).reshape(-1, 4)
-        return Sample(_image(image, files, where), boxes, labels, outlines, np.array(row.visibility, np.float32))
+        labels = OwnLabels(self.own, self.own_label, self.label_of, self.boxes)
+        return make_sample(records, files, where, labels, masks=masks, skip_bad=self.skip_bad)
 
     def read_image(self, index: int) -> NDArray[np.uint8]:
         """Read an image as (H, W, 3) uint8 RGB. Raises SynthError if it cannot be read."""
         labels, files, where = self._read(index)
-        return _image(labelled_image(labels.image, [], where, masks=False), files, where)
+        return decode_file(labelled_image(labels.image, [], where, masks=False), files, where)
 
     def _read(self, index: int) -> tuple[ImageLabels, dict[str, bytes], str]:
         """Return the records of an image, its files by suffix, and its name for messages."""
@@ -158,7 +155,45 @@ class ShardSet:
         return shard, index - int(self.first[shard])
 
 
-def _image(image: LabelledImage, files: dict[str, bytes], where: str) -> NDArray[np.uint8]:
+@dataclass(frozen=True)
+class OwnLabels:
+    """How the labels of a set become those of a training. own: the set's classes. own_label: of each category id.
+
+    label_of: own label -> label of the training, IGNORED if it has none. boxes: their kind.
+    """
+
+    own: Classes
+    own_label: Mapping[int, int]
+    label_of: NDArray[np.int32]
+    boxes: BoxKind = "visible"
+
+
+def make_sample(
+    records: ImageLabels,
+    files: Mapping[str, bytes],
+    where: str,
+    labels: OwnLabels,
+    *,
+    masks: bool,
+    skip_bad: bool = False,
+) -> Sample:
+    """Make a training sample of an image's records and files, with masks if requested and if every box has one.
+
+    Raises SynthError if records or image are unusable.
+    """
+    image = labelled_image(records.image, records.annotations, where, masks=masks)
+    problems = Problems(where)
+    row = read_row(image, labels.own_label, labels.own, problems, labels.boxes)
+    if problems.bad and not skip_bad:
+        what, hint = "labels of a sample are invalid", f"{REPAIR}; --skip-bad"
+        raise SynthError(what, code="records-invalid", where=where, problems=problems.lines(), hint=hint)
+    targets = np.array([IGNORED if label == IGNORED else labels.label_of[label] for label in row.labels], np.int64)
+    outlines = decode_outlines(row.masks, image.height, image.width) if masks and all(row.masks) else None
+    boxes = np.array(row.boxes, np.float32).reshape(-1, 4)
+    return Sample(decode_file(image, files, where), boxes, targets, outlines, np.array(row.visibility, np.float32))
+
+
+def decode_file(image: LabelledImage, files: Mapping[str, bytes], where: str) -> NDArray[np.uint8]:
     content = files[image_suffix(files, image.record, where)]
     return decode_image(content, image.width, image.height, where)
 
@@ -207,6 +242,8 @@ class ShardReader:
         self._process = os.getpid()
         self._ahead: dict[int, Future[Path]] = {}
         self._threads: ThreadPoolExecutor | None = None
+        # Threads of one process may read at once, and one must not close what another has open.
+        self._reading = Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: vars(self)[name] for name in ("root", "shards", "cache", "most_open")}
@@ -221,10 +258,11 @@ class ShardReader:
 
     def read(self, shard: int, index: int) -> tuple[Members, dict[str, bytes]]:
         """Read the label and image files of a sample, by suffix; others such as depth are not read."""
-        opened = self._open(shard)
-        members = opened.samples[index]
-        wanted = {suffix: span for suffix, span in members.spans.items() if suffix in (LABELS, *IMAGES)}
-        return members, {suffix: os.pread(opened.file, size, first) for suffix, (first, size) in wanted.items()}
+        with self._reading:
+            opened = self._open(shard)
+            members = opened.samples[index]
+            wanted = {suffix: span for suffix, span in members.spans.items() if suffix in (LABELS, *IMAGES)}
+            return members, {suffix: os.pread(opened.file, size, first) for suffix, (first, size) in wanted.items()}
 
     def fetch_ahead(self, shards: Iterable[int]) -> None:
         """Start to download remote shards in the background, those needed next first; nothing to do for local ones."""

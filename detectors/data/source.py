@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.identity import DataIdentity
 from detectors.data.class_match import Classes
 from detectors.data.image_set import ImageSet
-from detectors.data.mix import Windows
+from detectors.data.mix import ReadingOrder
 from detectors.data.sample import Sample
+
+# Number of images of a source that makes them as long as the training lasts.
+ENDLESS = 2**48
+
+
+@dataclass(frozen=True)
+class LiveCounts:
+    """What a source has made during this call. failed: scenes that others replaced. reason: why the first one failed.
+
+    seconds: since the first scene was begun.
+    """
+
+    scenes: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Scenes per second."""
+        return self.scenes / self.seconds if self.seconds else 0.0
 
 
 class ImageSource(Protocol):
@@ -54,8 +77,12 @@ class ImageSource(Protocol):
         """The same images with all labels in memory, None if there may be too many."""
 
     @property
-    def windows(self) -> Windows | None:
+    def windows(self) -> ReadingOrder | None:
         """The order in which the images must be read, None for any order."""
+
+    @property
+    def live(self) -> LiveCounts | None:
+        """What was made so far if images are made while they are read, in this process only; None for stored ones."""
 
     def __len__(self) -> int: ...
 
@@ -79,3 +106,11 @@ class ImageSource(Protocol):
 
     def save(self, folder: Path) -> None:
         """Save the source in `folder` for other processes of the run (`shard_prepare.reopen_source` opens it)."""
+
+
+@dataclass(frozen=True)
+class LiveSource:
+    """Images that are made while training, and what they are known by when the training is resumed."""
+
+    images: ImageSource
+    identity: DataIdentity

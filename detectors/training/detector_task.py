@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from assets.errors import SynthError
 from assets.files.models import check_model
+from assets.progress import rate_text
 from detectors.augment import preset
 from detectors.checkpoints.detector import Checkpoint, save_checkpoint
 from detectors.checkpoints.fields import DetectorTaskFields, StateDict
@@ -29,7 +30,14 @@ from detectors.evaluate.metrics.matching import find_candidates, match
 from detectors.models import detector_module
 from detectors.models.detect import find_in_set, network_input
 from detectors.models.spec import ModelSpec
-from detectors.training.loader import Batch, InputSettings, PlannedBatches, TrainingImages, training_loader
+from detectors.training.loader import (
+    Batch,
+    InputSettings,
+    PlannedBatches,
+    TrainingImages,
+    batches_in_threads,
+    training_loader,
+)
 from detectors.training.schedule import Schedule
 from detectors.training.settings import TrainSettings
 from detectors.training.task import Process, Saved, Task, decayed_groups
@@ -77,6 +85,8 @@ class DetectorTask(Task):
         batch = settings.batch // process.world
         planned = PlannedBatches(self.schedule, batch=batch, start_step=step, rank=process.rank, world=process.world)
         images = TrainingImages(self.parts.data.sources, self.schedule, inputs)
+        if self.parts.data.live:
+            return batches_in_threads(images, planned, threads=self.parts.workers)
         pin = next(self.model.parameters()).device.type == "cuda"
         return training_loader(images, planned, workers=self.parts.workers, pin=pin)
 
@@ -109,6 +119,10 @@ class DetectorTask(Task):
         """Return the fraction of samples from each source so far."""
         total = sum(self.drawn.values())
         return {f"mix {name}": count / total for name, count in sorted(self.drawn.items())}
+
+    def progress_note(self) -> str:
+        """Return the rate of what is rendered while training."""
+        return "".join(f", rendering {rate_text(counts.rate)}" for counts in self.parts.data.live)
 
     def epoch_note(self) -> str:
         """Return the actual mix of sources so far as text."""

@@ -198,6 +198,7 @@ class Engine:
         last = self.history.rows[-1] if self.history.rows else {}
         score = "".join(f", {name} {last[name]:.3f}" for name in self.task.scores[:1] if name in last)
         words = f"{phase.name}, loss {self.losses['loss']:.3f}, waiting {self.pace.waiting:.0%}{score}"
+        words += self.task.progress_note()
         self._progress.advance(words, count=self.task.schedule.samples, seconds=seconds)
 
     def _after_step(self) -> None:

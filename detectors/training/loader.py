@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,6 +22,9 @@ from detectors.data.sample import Sample
 from detectors.data.source import ImageSource
 from detectors.device import PREFETCH, ProcessLoader, limit_threads
 from detectors.training.schedule import Schedule
+
+# Batches that threads prepare while one is trained on.
+BATCHES_AHEAD = 2
 
 
 class Batch(NamedTuple):
@@ -46,7 +51,7 @@ class TrainingImages(Dataset[Any]):
 
     def __init__(self, sources: tuple[ImageSource, ...], schedule: Schedule, settings: InputSettings) -> None:
         self.sources, self.schedule, self.settings = sources, schedule, settings
-        self._ahead: dict[int, tuple[int, ...]] = {}
+        self._ahead: dict[int, Sequence[int]] = {}
 
     def __getitem__(self, draw: Draw) -> tuple[Sample, Draw] | SynthError:
         try:
@@ -118,6 +123,27 @@ def training_loader(dataset: TrainingImages, batches: PlannedBatches, *, workers
         worker_init_fn=limit_threads,
         prefetch_factor=PREFETCH if workers else None,
     )
+
+
+def batches_in_threads(
+    dataset: TrainingImages, batches: PlannedBatches, *, threads: int
+) -> Iterator[Batch | SynthError]:
+    """Yield the batches in their order; threads of this process read ahead.
+
+    For images that only this process has. OpenCV and Pillow release the lock of the interpreter for most of the time.
+    """
+    pool = ThreadPoolExecutor(max(threads, 1), thread_name_prefix="images")
+    ahead: deque[list[Future[tuple[Sample, Draw] | SynthError]]] = deque()
+    try:
+        for draws in batches:
+            ahead.append([pool.submit(dataset.__getitem__, draw) for draw in draws])
+            if len(ahead) > BATCHES_AHEAD:
+                yield collate([made.result() for made in ahead.popleft()])
+        while ahead:
+            yield collate([made.result() for made in ahead.popleft()])
+    finally:
+        # Not waited for: a thread may wait for an image that is rendered after the training has stopped.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def collate(items: list[tuple[Sample, Draw] | SynthError]) -> Batch | SynthError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Annotated
 
@@ -24,6 +24,7 @@ from detectors.checkpoints.weights import load_weights
 from detectors.data.image_set import open_images
 from detectors.data.prepare import TrainingData, prepare_training
 from detectors.data.shard_prepare import reopen_source
+from detectors.data.source import LiveSource
 from detectors.device import is_first_process
 from detectors.models import build_model, detector_module
 from detectors.training.detector_task import DetectorParts, DetectorTask
@@ -51,24 +52,31 @@ def run_training(
     *,
     start: Checkpoint | None = None,
     make_task: MakeTask = DetectorTask,
+    live: Sequence[LiveSource] = (),
 ) -> TrainSummary:
     """Train a detector into the folder of its settings, or resume where an earlier call stopped.
 
     start: a checkpoint whose network, classes and weights to start from (adaptation). make_task: the task's class, for
-    adaptation methods that learn from more than labelled images. Raises SynthError for bad data or settings before any
-    work starts, for a folder of other settings, and if memory runs out.
+    adaptation methods that learn from more than labelled images. live: sources that make their images while training.
+    Raises SynthError for bad data or settings before any work starts, for a folder of other settings, and if memory
+    runs out.
     """
+    settings = settings.with_live([source.images.name for source in live])
     child = not is_first_process()
     if child:
         console = Console(quiet=True)
     with nullcontext() if child else lock_folder(settings.out):
         earlier = claim_folder(settings, load_checkpoint)
-        data = _open_data(settings, console, start, earlier) if not child else _reopen_data(settings)
+        data = _open_data(settings, console, start, earlier, live) if not child else _reopen_data(settings)
         return _train(settings, console, data, start, earlier, make_task)
 
 
 def _open_data(
-    settings: TrainSettings, console: Console, start: Checkpoint | None, earlier: Checkpoint | None
+    settings: TrainSettings,
+    console: Console,
+    start: Checkpoint | None,
+    earlier: Checkpoint | None,
+    live: Sequence[LiveSource],
 ) -> TrainingData:
     """Read and check the data, and save it for the processes of further devices, which map it into memory.
 
@@ -81,7 +89,7 @@ def _open_data(
         console.print(line, highlight=False, markup=False)
 
     data = prepare_training(
-        settings.data, seed=settings.seed, print_line=print_line, classes=start.classes if start else None
+        settings.data, seed=settings.seed, print_line=print_line, classes=start.classes if start else None, live=live
     )
     claim_data(settings.out, data.identities, earlier.data if earlier else None)
     if earlier is not None:
@@ -123,13 +131,13 @@ def _train(
     engine = Engine(task, settings, open_fabric(settings), earlier)
     if engine.ended:
         console.print("the run is already complete", highlight=False)
-        return summarize(engine, 0.0, task.drawn)
+        return summarize(engine, 0.0, task.drawn, data.live)
     if earlier is not None:
         console.print(f"resuming at step {engine.step} of {parts.schedule.steps}", highlight=False)
     _describe(console, parts)
     began = time.monotonic()
     engine.run(console, (spec.width, spec.height))
-    return summarize(engine, time.monotonic() - began, task.drawn)
+    return summarize(engine, time.monotonic() - began, task.drawn, data.live)
 
 
 def _start_model(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from assets.errors import SynthError
-from detectors.data.mix import Draw, Mix, Windows
+from detectors.data.mix import Draw, Mix, ReadingOrder
 
 ScheduleName = Literal["mix", "finetune", "mix+finetune", "adapt"]
 # "adapt" is fine-tuning alone, from a trained detector.
@@ -35,7 +35,7 @@ class Phase:
 class Schedule:
     """The phases of a training. counts: images per source. samples: per step, over all processes.
 
-    windows: of the sources that are stored in shards, by index of the source.
+    windows: order of the sources that cannot be read in any order, by index of the source.
     """
 
     phases: tuple[Phase, ...]
@@ -43,7 +43,7 @@ class Schedule:
     samples: int
     steps_per_epoch: int
     seed: int
-    windows: Mapping[int, Windows] = field(default_factory=dict)
+    windows: Mapping[int, ReadingOrder] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -71,8 +71,16 @@ class Schedule:
     def mix_at(self, position: int) -> tuple[Mix, int]:
         """Return the mix of the phase of sample `position`, and the first position of that phase."""
         phase, start = self.phase_at(position // self.samples)
-        number = self.phases.index(phase)
-        return Mix(self.counts, phase.shares, self.seed + number, self.windows), start * self.samples
+        return self._mix_of(self.phases.index(phase)), start * self.samples
+
+    def _mix_of(self, number: int) -> Mix:
+        """Return the mix of a phase, in which endless sources continue where the phase before ended."""
+        earlier: dict[int, int] = {}
+        endless = [source for source, order in self.windows.items() if order.endless]
+        if number and endless:
+            before = self._mix_of(number - 1).turns_before(self.phases[number - 1].steps * self.samples)
+            earlier = {source: before[source] for source in endless}
+        return Mix(self.counts, self.phases[number].shares, self.seed + number, self.windows, earlier)
 
     def rate_at(self, step: int) -> float:
         """Return the factor on the learning rate: warm-up and cosine decay per phase (Loshchilov and Hutter 2017)."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -48,7 +49,8 @@ class TrainSettings:
     images per step over all devices. detector_options: NAME=VALUE. learning_rate: peak of AdamW; default the
     detector's, which is for a batch of 16, scaled with the square root of the batch. weights: none, imagenet, packaged,
     coco or a file. size: width and height that images are fitted into; default from the detector and the images' usual
-    aspect ratio. patience: epochs without better validation AP before the training stops.
+    aspect ratio. patience: epochs without better validation AP before the training stops. live: names of the sources
+    that make their images while training, set by `run_training`.
     """
 
     data: DataSettings
@@ -89,6 +91,7 @@ class TrainSettings:
     workers: Readers = None
     device: Device = "auto"
     devices: Devices = 1
+    live: tuple[str, ...] = ()
     # Settings that may differ when a training is resumed, as they do not change the result.
     FREE: ClassVar[tuple[str, ...]] = ("out", "workers", "patience")
 
@@ -104,10 +107,6 @@ class TrainSettings:
             raise unknown_name("schedule", self.schedule, SCHEDULES)
         if self.schedule != "mix" and self.data.real is None:
             raise SynthError(f"--schedule {self.schedule} needs real photos", code="option-missing", hint="give --real")
-        if self.schedule == "finetune" and not self.data.synthetic:
-            raise SynthError(
-                "--schedule finetune starts with synthetic images", code="option-missing", hint="give --synthetic"
-            )
         if self.batch % self.devices:
             raise SynthError(
                 "the batch cannot be divided among the devices",
@@ -116,16 +115,36 @@ class TrainSettings:
                 expected="a multiple of the number of devices",
             )
 
+    def with_live(self, names: Sequence[str]) -> TrainSettings:
+        """Return these settings for a training with live sources too. Raises SynthError if they do not fit them."""
+        if self.schedule == "finetune" and not self.data.synthetic and not names:
+            raise SynthError(
+                "--schedule finetune starts with synthetic images", code="option-missing", hint="give --synthetic"
+            )
+        taken = [name for name in names if name in self.source_names]
+        if taken:
+            what = "a synthetic source needs another name"
+            raise SynthError(what, code="setting-invalid", found=repr(taken[0]), hint="--synthetic NAME=PATH")
+        if names and self.devices > 1:
+            raise SynthError(
+                "images that are rendered while training reach one device only",
+                code="setting-invalid",
+                found=f"--devices {self.devices}",
+                expected="1",
+                hint="render a data set for several devices: synth render",
+            )
+        return replace(self, live=tuple(names))
+
     @property
     def source_names(self) -> tuple[str, ...]:
-        """Names of the sources of the mix: the synthetic ones, then the real one."""
-        names = [name for name, _ in self.data.synthetic]
+        """Names of the sources of the mix: the synthetic ones, the live ones, then the real one."""
+        names = [*(name for name, _ in self.data.synthetic), *self.live]
         return (*names, REAL) if self.data.real is not None else tuple(names)
 
     @property
     def completed_mix(self) -> Shares:
         """The mix as given, or by default 0.2 real beside a single synthetic source."""
-        both = self.data.real is not None and self.data.synthetic
+        both = self.data.real is not None and (self.data.synthetic or self.live)
         return self.mix or (((REAL, REAL_SHARE),) if both and len(self.source_names) == 2 else ())
 
     def recorded(self) -> RecordedSettings:

@@ -19,6 +19,8 @@ from detectors.training.settings import TrainSettings
 # Input sides are multiples of this, so that the backbone can halve them five times.
 STRIDE = 32
 MIN_EPOCH_STEPS = 10
+# Images in an epoch if all of them are made while training, so that there is no set to pass once.
+LIVE_EPOCH = 1000
 # Passes over the real photos in an epoch of adaptation, since they are few.
 PHOTO_PASSES = 10
 
@@ -96,7 +98,8 @@ def make_schedule(settings: TrainSettings, data: TrainingData) -> Schedule:
         per_epoch = max(math.ceil(images / settings.batch), MIN_EPOCH_STEPS)
         phases = [Phase("finetune", settings.epochs * per_epoch, tuned, FINETUNE_RATE)]
         return Schedule(tuple(phases), counts, settings.batch, per_epoch, settings.seed, windows)
-    images = settings.epoch_images or sum(counts[: len(settings.data.synthetic)]) or counts[-1]
+    stored = sum(counts[: len(settings.data.synthetic)])
+    images = settings.epoch_images or stored or (LIVE_EPOCH if settings.live else counts[-1])
     per_epoch = max(math.ceil(images / settings.batch), MIN_EPOCH_STEPS)
     main = ("synthetic", without_real(shares)) if settings.schedule == "finetune" else ("mix", shares)
     phases = [Phase(main[0], settings.epochs * per_epoch, main[1])]

@@ -115,6 +115,10 @@ class Task(ABC):
         """Return additional values for the row of an epoch."""
         return {}
 
+    def progress_note(self) -> str:
+        """Return text for the line of progress."""
+        return ""
+
     def epoch_note(self) -> str:
         """Return text to append to the line printed after an epoch."""
         return ""

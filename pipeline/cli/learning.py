@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +20,40 @@ if TYPE_CHECKING:
     from detectors.export.settings import ExportSettings
     from detectors.predict.settings import PredictSettings
     from detectors.training.settings import TrainSettings
+    from pipeline.stream.settings import StreamSettings
 
 TRAIN = "detectors.training.settings:TrainSettings"
+BACKDROPS = ("hdri", "photos", "surfaces", "fixtures", "planogram")
+
+
+# The options of a render that a stream has, under names of its own where a training has that option, too.
+STREAM = Use(
+    "pipeline.stream.settings:StreamSettings",
+    without=tuple(
+        f"render.{name}" for name in ("splits", "extras", "licence", "creator", "samples", "denoise", "device")
+    ),
+    fixed={"render.out": Path(), "render.scenes": 1},
+    changes={
+        "render.sku_list": {"help": "SKU list of the stream.", "group": "Stream", "default": None},
+        "render.recipe": {
+            "name": "--stream",
+            "help": "Recipe of scenes rendered into the training. Repeatable with weights: tabletop:0.7.",
+            "group": "Stream",
+            "default": (),
+        },
+        # Scenes of seed 0 are those of 'synth render', which the training may be validated on.
+        "render.seed": {"name": "--stream-seed", "help": "Random seed of the scenes.", "group": "Stream", "default": 1},
+        "render.width": {"name": "--stream-size", "help": "Size of the rendered images.", "group": "Stream"},
+        **{
+            f"render.{name}": {"name": f"--stream-{option}", "group": "Stream"}
+            for name, option in (
+                *((name, name) for name in ("views", "backend", "preset", "workers", "cache")),
+                *(("timeout_s", "timeout"), ("max_failures", "max-failures")),
+            )
+        },
+        **{f"render.backdrops.{name}": {"group": "Stream"} for name in BACKDROPS},
+    },
+)
 
 
 def _list_detectors(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
@@ -35,22 +68,25 @@ def _list_detectors(ctx: click.Context, param: click.Parameter, wanted: bool) ->
 
 @click.command(
     cls=Command,
-    uses={"settings": Use(TRAIN)},
+    uses={"settings": Use(TRAIN), "stream": STREAM},
     reports=True,
     examples=(
         "synth train --synthetic data/synth --real data/real --out runs/a",
         "synth train --synthetic data/synth --real data/real --mix real:0.2 --detector ssdlite --out runs/b",
         "synth train --synthetic table=data/table --synthetic scatter=data/scatter --mix scatter:0.3 --out runs/c",
+        "synth train --stream shelf --sku-list skus.csv --real data/real --mix real:0.2 --out runs/d",
     ),
 )
 @click.option(
     "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_detectors, help="List the detectors."
 )
-def train(settings: TrainSettings) -> None:
+def train(settings: TrainSettings, stream: StreamSettings) -> None:
     """Train a detector on synthetic images mixed with real photos."""
     from detectors.training.run import run_training
+    from pipeline.stream.open import open_streams
 
-    _train(run_training, settings)
+    with open_streams(stream, settings.out, boxes=settings.data.boxes) as live:
+        _train(partial(run_training, live=live), settings)
 
 
 @click.command(
@@ -130,17 +166,22 @@ PREVIEWED = Use(
 )
 
 
-@click.command("preview-batch", cls=Command, uses={"training": PREVIEWED})
+@click.command("preview-batch", cls=Command, uses={"training": PREVIEWED, "stream": STREAM})
 def preview_batch(
     training: TrainSettings,
+    stream: StreamSettings,
     *,
     count: Annotated[int, Option("Images shown.", "Output", minimum=1, maximum=256)] = 16,
     out: Annotated[Path, Option("The contact sheet, a PNG.", "Output")] = Path("batch.png"),
 ) -> None:
     """Plot what the network is trained on: the first training images, mixed and augmented, with their boxes."""
+    from assets.files.scratch import scratch_folder
     from detectors.training.preview_batch import preview_training
+    from pipeline.stream.open import open_streams
 
-    click.echo(f"wrote {preview_training(training, out, open_console(), count=count)}")
+    boxes = training.data.boxes
+    with scratch_folder("stream") as folder, open_streams(stream, Path(folder), boxes=boxes) as live:
+        click.echo(f"wrote {preview_training(training, out, open_console(), count=count, live=live)}")
 
 
 COMMANDS = (train, adapt, evaluate, predict, export, preview_batch)

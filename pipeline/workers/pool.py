@@ -42,7 +42,8 @@ MIN_MEMORY_MB = 1024.0
 class Outcome:
     """Outcome of a scene. reason: "" if it was made, else why not. attempts: how often it was tried.
 
-    worker: process id of the last worker. memory_mb: its resident memory afterwards, 0 if it died.
+    worker: process id of the last worker. memory_mb: its resident memory afterwards, 0 if it died. content: sent by the
+    worker, for scenes without files.
     """
 
     index: int
@@ -52,6 +53,7 @@ class Outcome:
     attempts: int = 1
     worker: int = 0
     memory_mb: float = 0.0
+    content: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -270,6 +272,7 @@ class WorkerPool:
             attempts=task.attempt,
             worker=worker.process.pid or 0,
             memory_mb=report.memory_mb,
+            content=report.content,
         )
 
     def _handle_start(self, worker: _Worker, report: WorkerReport) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from assets.errors import SynthError
 from assets.interrupt import ignore_signals
@@ -43,6 +43,14 @@ class WorkerSettings(Protocol):
     def memory_mb(self) -> int: ...
 
 
+class MadeScene(NamedTuple):
+    """What a worker made of a scene: numbers of images and annotations, and what it sends instead of writing files."""
+
+    images: int = 0
+    annotations: int = 0
+    content: bytes = b""
+
+
 def start_nothing(settings: WorkerSettings) -> None:
     """Do nothing: the `start` of scenes that need nothing opened."""
 
@@ -52,12 +60,12 @@ class SceneFunctions:
     """The functions that a worker runs, both picklable by name.
 
     scene: makes all files of the scene with an index (or another payload), returns its numbers of images and
-    annotations; raises SynthError if the same scene would fail again. start: opens what all scenes need; raises
-    SynthError if no scene could be made. start_timeout_s: long enough for Blender's first start from a slow network
-    disk.
+    annotations (or a MadeScene); raises SynthError if the same scene would fail again. start: opens what all scenes
+    need; raises SynthError if no scene could be made. start_timeout_s: long enough for Blender's first start from a
+    slow network disk.
     """
 
-    scene: Callable[[Any, Any], tuple[int, int]]
+    scene: Callable[[Any, Any], tuple[int, int] | MadeScene]
     start: Callable[[Any], None] = start_nothing
     start_timeout_s: float = 600.0
 
@@ -67,7 +75,8 @@ class WorkerReport:
     """A worker's report on its start or on a scene. text: the reason if it is neither "ready" nor "made".
 
     kind "mistake": a retry would fail too; "trouble": it may succeed; "memory": out of memory; "disk": the disk cannot
-    be written to. error: the SynthError of a mistake. errno: of "disk". memory_mb: resident now.
+    be written to. error: the SynthError of a mistake. errno: of "disk". memory_mb: resident now. content: of a made
+    scene.
     """
 
     kind: Literal["ready", "made", "mistake", "trouble", "memory", "disk"]
@@ -77,6 +86,7 @@ class WorkerReport:
     error: SynthError | None = None
     errno: int = 0
     memory_mb: float = 0.0
+    content: bytes = b""
 
 
 class HeldLock:
@@ -128,12 +138,12 @@ def _silence_output() -> None:
 
 
 def _report_on(
-    work: Callable[[], tuple[int, int] | None], good: Literal["ready", "made"], settings: WorkerSettings
+    work: Callable[[], tuple[int, int] | MadeScene | None], good: Literal["ready", "made"], settings: WorkerSettings
 ) -> WorkerReport:
     """Run `work` and return its outcome as a report that can always be pickled."""
     try:
-        images, annotations = work() or (0, 0)
-        return WorkerReport(good, images, annotations, memory_mb=_resident_mb())
+        made = MadeScene(*(work() or ()))
+        return WorkerReport(good, made.images, made.annotations, memory_mb=_resident_mb(), content=made.content)
     except SynthError as error:
         return WorkerReport("mistake", text=str(error), error=error, memory_mb=_resident_mb())
     except MemoryError as error:

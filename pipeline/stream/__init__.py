@@ -1,0 +1,1 @@
+"""Training images that are rendered while training, without a data set on disk."""
