@@ -51,7 +51,7 @@ STREAM = Use(
                 *(("timeout_s", "timeout"), ("max_failures", "max-failures")),
             )
         },
-        **{f"render.backdrops.{name}": {"group": "Stream"} for name in BACKDROPS},
+        **{f"render.backdrops.{name}": {"name": f"--stream-{name}", "group": "Stream"} for name in BACKDROPS},
     },
 )
 

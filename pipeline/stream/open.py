@@ -92,7 +92,7 @@ def open_streams(settings: StreamSettings, run: Path, *, boxes: BoxKind) -> Iter
         raise SynthError("--stream renders products of a list", code="option-missing", hint="give --sku-list FILE")
     if not given and (render.sku_list is not None or render.backdrops != BackdropFolders()):
         raise SynthError(
-            "--sku-list and backdrops belong to a stream", code="option-missing", hint="give --stream RECIPE"
+            "a SKU list and backdrops belong to a stream", code="option-missing", hint="give --stream RECIPE"
         )
     if not given:
         yield ()

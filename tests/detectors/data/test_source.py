@@ -48,7 +48,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> ImageSource:
 
 
 def test_every_source_keeps_the_contract(source: ImageSource, tmp_path: Path) -> None:
-    assert len(source) == IMAGES and source.name == "x" and not source.rendered
+    assert len(source) == IMAGES and source.name == "x" and not source.rendered and source.live is None
     assert source.sizes.shape[1] == 2 and (source.sizes > 0).all()
     labelled = sum(len(source.read_sample(index, masks=True).boxes) for index in range(IMAGES))
     assert source.box_count == labelled and not source.missing_masks

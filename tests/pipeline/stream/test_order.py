@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from support.errors import raises
 
 
 def order(reuse: int, window: int) -> SlidingOrder:
-    render = RunSettings(SkuLists(()), out=None, scenes=1)  # type: ignore[arg-type]
+    render = RunSettings(SkuLists((Path("a.csv"),)), Path(), scenes=1)
     return StreamSettings(render, reuse, window).order
 
 

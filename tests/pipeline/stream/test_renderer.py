@@ -15,7 +15,7 @@ from dataset.layout import stem_of
 from pipeline.run.settings import RunSettings
 from pipeline.stream.renderer import StreamRenderer
 from support.errors import raises
-from support.stream_stubs import all_fail, dies_once, scenes_of, some_fail, stored
+from support.sets.stream_scenes import all_fail, dies_once, scenes_of, some_fail, stored
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ from pipeline.workers.process import SceneFunctions
 from support.errors import raises
 from support.same_run import assert_same_run, at_step
 from support.sets.shapes import tiny_settings
-from support.stream_stubs import all_fail, scenes_of, some_fail
+from support.sets.stream_scenes import all_fail, scenes_of, some_fail
 
 QUIET = Console(quiet=True)
 
@@ -64,6 +64,7 @@ def folder(rendered: RunSettings, tmp_path_factory: pytest.TempPathFactory) -> I
     settings = replace(rendered, out=out, splits=(("train", 1.0),))
     with spool_checksums(out) as checksums:
         merge_labels(replace(settings, extras=()), Layout(out), load_catalog(rendered.sku_list), checksums)
+    Layout(out).annotations("val").unlink()
     return read_images(open_source(out, name="stream", splits=("train",)), Problems("stream"))
 
 
@@ -170,7 +171,7 @@ def test_an_error_of_the_stream_ends_the_training(rendered: RunSettings, tmp_pat
 
 
 def test_mistakes_on_the_command_line(tmp_path: Path) -> None:
-    demo = str(demo_list().lists[0])
+    demo = str(demo_list())
 
     def told(*words: str) -> str:
         result = CliRunner().invoke(main, ["train", "--out", str(tmp_path / "run"), *words])
