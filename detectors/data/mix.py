@@ -25,6 +25,7 @@ class TrainingStream(IntEnum):
     STEP = 4
     HOLD_OUT = 5
     BOOTSTRAP = 6
+    CHANGE = 7
 
 
 def stream(seed: int, purpose: IntEnum, *numbers: int) -> np.random.Generator:

@@ -67,9 +67,8 @@ def find_in_set(
     advance: Callable[[int], None] = lambda count: None,
 ) -> Predictions:
     """Run `model` on a data set; detections of an image are sorted by score. advance: called with 1 per image."""
-    paths = _Paths(images)
     rows: list[tuple[int, Detections]] = []
-    for index, found in find_in_files(model, paths, images.sizes, size, batch=batch, workers=workers):
+    for index, found in find_in_fitted(model, fitted_images(images, size), batch=batch, workers=workers):
         rows.append((index, found))
         advance(1)
     order = [np.argsort(-found.scores, kind="stable") for _, found in rows]
@@ -113,6 +112,14 @@ def find_in_fitted(
 ) -> Iterator[tuple[int, Detections]]:
     """Yield (index, Detections) of each image, in order. images: yields the same items as FittedImages."""
     device = next(model.parameters()).device
+    for made in read_in_batches(images, batch=batch, workers=workers):
+        stacked = torch.from_numpy(np.stack([image for image, _, _ in made])).to(device)
+        for (_, letterbox, index), output in zip(made, forward(model, stacked), strict=True):
+            yield index, detections_of(output, letterbox)
+
+
+def read_in_batches(images: Dataset[Any], *, batch: int, workers: int) -> Iterator[list[Any]]:
+    """Yield the items of a data set in order, in batches. Raises SynthError where an item is one."""
     loader = ProcessLoader(
         images,
         batch_size=batch,
@@ -125,9 +132,12 @@ def find_in_fitted(
         for item in made:
             if isinstance(item, SynthError):
                 raise item
-        stacked = torch.from_numpy(np.stack([image for image, _, _ in made])).to(device)
-        for (_, letterbox, index), output in zip(made, forward(model, stacked), strict=True):
-            yield index, detections_of(output, letterbox)
+        yield made
+
+
+def fitted_images(images: ImageSet, size: tuple[int, int]) -> FittedImages:
+    """Return the images of a set scaled to a network's input. size: its width and height."""
+    return FittedImages(_Paths(images), images.sizes, *size)
 
 
 @torch.inference_mode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -42,6 +43,44 @@ class Detector(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class SoftHead:
+    """All that a head says about N places of a batch of images, before any threshold or suppression.
+
+    logits: (N, C) of the classes. boxes: (N, 4) xyxy pixels. background: column of the background class under a
+    softmax; None where each class has its own sigmoid. quality: (N,) logits of how well the box sits, if it is judged.
+    """
+
+    logits: Tensor
+    boxes: Tensor
+    background: int | None = None
+    quality: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class SoftOutputs:
+    """The heads of a detector by name. regions: for each image (R, 4) boxes that a second stage looked at.
+
+    classes: (N,) the class of each region whose box the second stage gives.
+    """
+
+    heads: Mapping[str, SoftHead]
+    regions: tuple[Tensor, ...] = ()
+    classes: Tensor | None = None
+
+
+class SoftDetector(Detector, Protocol):
+    """A Detector that also returns what its heads say before any threshold, so that another one can learn from it."""
+
+    def soft_outputs(self, images: Tensor, like: SoftOutputs | None = None) -> SoftOutputs:
+        """Return the outputs of all places, in any mode, with gradients.
+
+        like: outputs of another network of this kind on the same images: a second stage looks at its regions and gives
+        the boxes of its classes, so that both have the same places.
+        """
+        ...
+
+
 class DetectorModule(Protocol):
     """The names that a detector's file defines; it may also define Options and TORCHVISION.
 
@@ -69,16 +108,19 @@ class DetectorOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def check_options(module: Any, given: Mapping[str, OptionValue], detector: str) -> DetectorOptions:
-    """Return the validated options of a detector, with defaults filled in.
+def check_options(
+    module: Any, given: Mapping[str, OptionValue], owner: str, flag: str = "--detector-option"
+) -> DetectorOptions:
+    """Return the validated options of a detector or another module with Options, with defaults filled in.
 
-    given: values, or strings from the command line. Raises SynthError for unknown names and values out of range.
+    given: values, or strings from the command line. owner: its name. flag: the option of the command line that sets
+    them. Raises SynthError for unknown names and values out of range.
     """
     kind: type[DetectorOptions] = getattr(module, "Options", DetectorOptions)
     for name in given:
         if name not in kind.model_fields:
-            raise unknown_name(f"option of {detector}", name, kind.model_fields)
-    return check_model(kind, dict(given), f"the options of {detector}", "--detector-option")
+            raise unknown_name(f"option of {owner}", name, kind.model_fields)
+    return check_model(kind, dict(given), f"the options of {owner}", flag)
 
 
 def options_of(module: Any, spec: ModelSpec) -> Any:
@@ -86,14 +128,17 @@ def options_of(module: Any, spec: ModelSpec) -> Any:
     return check_options(module, dict(spec.options), spec.detector)
 
 
-def parse_options(pairs: tuple[str, ...]) -> dict[str, str]:
-    """Parse NAME=VALUE strings into a dictionary. Raises SynthError for one without "=" and for a repeated name."""
+def parse_options(pairs: tuple[str, ...], kind: str = "detector option") -> dict[str, str]:
+    """Parse NAME=VALUE strings into a dictionary. Raises SynthError for one without "=" and for a repeated name.
+
+    kind: what they are, for messages.
+    """
     parsed: dict[str, str] = {}
     for pair in pairs:
         name, sign, value = (part.strip() for part in pair.partition("="))
         if not sign or not name or name in parsed:
             raise SynthError(
-                "invalid detector option", code="setting-invalid", found=pair, expected="NAME=VALUE, each name once"
+                f"invalid {kind}", code="setting-invalid", found=pair, expected="NAME=VALUE, each name once"
             )
         parsed[name] = value
     return parsed

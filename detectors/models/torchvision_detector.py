@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from detectors.models.interface import SoftOutputs
 from detectors.models.parts import Normalise
+from detectors.models.soft import soft_one_stage, soft_two_stage
 from detectors.models.spec import ModelSpec
 
 # torchvision counts classes from 1: 0 is background.
@@ -40,6 +42,10 @@ class TorchvisionDetector(nn.Module):
         height, width = (step * math.ceil(side / step) for side in images.shape[-2:])
         padding = (0, width - images.shape[-1], 0, height - images.shape[-2])
         return list(self.backbone(functional.pad((images - mean) / std, padding)).values())
+
+    def soft_outputs(self, images: Tensor, like: SoftOutputs | None = None) -> SoftOutputs:
+        """Return the outputs of all anchors, or of the proposal network's anchors and of the second stage's regions."""
+        return soft_two_stage(self, images, like) if hasattr(self, "rpn") else soft_one_stage(self, images)
 
 
 def as_detector(model: nn.Module, spec: ModelSpec) -> nn.Module:

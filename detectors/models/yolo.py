@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.models.interface import DetectorOptions, options_of
+from detectors.models.interface import DetectorOptions, SoftHead, SoftOutputs, options_of
 from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, MAX_DETECTIONS, MIN_SCORE, covered_by, timm_stages
 from detectors.models.spec import ModelSpec
 
@@ -146,6 +146,11 @@ class Yolo(nn.Module):
         _, logits, boxes = self._predict(images)
         width, height = self.spec.width, self.spec.height
         return [_select(*one, (width, height), self.nms) for one in zip(logits.float().sigmoid(), boxes, strict=True)]
+
+    def soft_outputs(self, images: Tensor, like: SoftOutputs | None = None) -> SoftOutputs:
+        """Return the logits and boxes of all cells."""
+        _, logits, boxes = self._predict(images)
+        return SoftOutputs({"cells": SoftHead(logits.float().flatten(0, 1), boxes.flatten(0, 1))})
 
     def _predict(self, images: Tensor) -> tuple[Cells, Tensor, Tensor]:
         """Return the cells, (B, A, classes) logits and (B, A, 4) float32 boxes in pixels."""

@@ -32,6 +32,7 @@ from detectors.models.detect import find_in_set, network_input
 from detectors.models.spec import ModelSpec
 from detectors.training.loader import (
     Batch,
+    ChangeImage,
     InputSettings,
     PlannedBatches,
     TrainingImages,
@@ -84,11 +85,15 @@ class DetectorTask(Task):
         inputs = InputSettings(spec.width, spec.height, preset(settings.augment), masks, settings.seed)
         batch = settings.batch // process.world
         planned = PlannedBatches(self.schedule, batch=batch, start_step=step, rank=process.rank, world=process.world)
-        images = TrainingImages(self.parts.data.sources, self.schedule, inputs)
+        images = TrainingImages(self.parts.data.sources, self.schedule, inputs, self.change_image())
         if self.parts.data.live:
             return batches_in_threads(images, planned, threads=self.parts.workers)
         pin = next(self.model.parameters()).device.type == "cuda"
         return training_loader(images, planned, workers=self.parts.workers, pin=pin)
+
+    def change_image(self) -> ChangeImage | None:
+        """Return a change of training images before they are augmented, if the task needs one."""
+        return None
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Create AdamW (Loshchilov and Hutter 2019)."""

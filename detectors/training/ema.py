@@ -17,9 +17,10 @@ class MovingAverage:
         self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Add the weights after a step. The decay grows with the steps, so that short trainings are averaged, too."""
-        decay = min(DECAY, (1 + self.steps) / (10 + self.steps))
+    def update(self, model: nn.Module, decay: float | None = None) -> None:
+        """Add the weights after a step. decay: by default it grows with the steps, for short trainings."""
+        if decay is None:
+            decay = min(DECAY, (1 + self.steps) / (10 + self.steps))
         self.steps += 1
         averages: list[Tensor] = []
         values: list[Tensor] = []

@@ -113,6 +113,7 @@ class Engine:
         task.extra.to(fabric.device)
         self.average = MovingAverage(task.model)
         state = self._restore(earlier) if earlier is not None else None
+        task.use_average(self.average.weights)
         task.train_mode()
         self.optimizers = task.optimizers()
         if state is not None:
@@ -182,7 +183,7 @@ class Engine:
         nn.utils.clip_grad_norm_(self.task.clipped(self.optimizers), self.settings.clip_norm)
         for optimizer in wrapped:
             optimizer.step()
-        self.average.update(self.task.model)
+        self.average.update(self.task.model, self.task.average_decay)
         self.task.note_step(batch, self.step, self.process)
         self.step += 1
 

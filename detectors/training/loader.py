@@ -46,11 +46,21 @@ class InputSettings:
     seed: int
 
 
+# Changes an image of a source (its index) before it is augmented.
+ChangeImage = Callable[[Sample, int, np.random.Generator], Sample]
+
+
 class TrainingImages(Dataset[Any]):
     """Training samples by draw: a pure function of (seed, position), so that any worker process can make any sample."""
 
-    def __init__(self, sources: tuple[ImageSource, ...], schedule: Schedule, settings: InputSettings) -> None:
-        self.sources, self.schedule, self.settings = sources, schedule, settings
+    def __init__(
+        self,
+        sources: tuple[ImageSource, ...],
+        schedule: Schedule,
+        settings: InputSettings,
+        change: ChangeImage | None = None,
+    ) -> None:
+        self.sources, self.schedule, self.settings, self.change = sources, schedule, settings, change
         self._ahead: dict[int, Sequence[int]] = {}
 
     def __getitem__(self, draw: Draw) -> tuple[Sample, Draw] | SynthError:
@@ -64,7 +74,7 @@ class TrainingImages(Dataset[Any]):
         """Read and augment the sample of a draw. Raises SynthError if its image cannot be read."""
         settings = self.settings
         self._fetch_ahead(draw)
-        sample = self.sources[draw.source].read_sample(draw.image, masks=settings.masks)
+        sample = self._read(draw.source, draw.image, draw.position, 0, masks=settings.masks)
         rng = stream(settings.seed, TrainingStream.AUGMENT, draw.position)
         return augment(
             sample,
@@ -75,15 +85,22 @@ class TrainingImages(Dataset[Any]):
             rng=rng,
         )
 
+    def _read(self, source: int, image: int, position: int, place: int, *, masks: bool) -> Sample:
+        """Read an image for a position: the drawn one (place 0) or one of its partners."""
+        sample = self.sources[source].read_sample(image, masks=masks)
+        if self.change is None:
+            return sample
+        return self.change(sample, source, stream(self.settings.seed, TrainingStream.CHANGE, position, place))
+
     def _partners(self, draw: Draw) -> list[Callable[[], Sample]]:
         """Return loaders of other images of the same mix, for mosaics and copy-paste."""
         rng = stream(self.settings.seed, TrainingStream.PARTNERS, draw.position)
         shares = self.schedule.shares_at(draw.position)
         mix, offset = self.schedule.mix_at(draw.position)
         partners: list[Callable[[], Sample]] = []
-        for source in rng.choice(len(shares), PARTNERS, p=np.array(shares) / sum(shares)):
+        for place, source in enumerate(rng.choice(len(shares), PARTNERS, p=np.array(shares) / sum(shares)), start=1):
             image = mix.partner(draw.position - offset, int(source), rng=rng)
-            partners.append(partial(self.sources[source].read_sample, image, masks=True))
+            partners.append(partial(self._read, int(source), image, draw.position, place, masks=True))
         return partners
 
     def _fetch_ahead(self, draw: Draw) -> None:

@@ -36,6 +36,8 @@ from detectors.training.summary import TrainSummary, print_training, summarize
 
 RATE_BATCH = 16
 MakeTask = Callable[..., DetectorTask]
+# From the checkpoint of an earlier call, if any, to the one to start from; called once the run's folder is claimed.
+Prepare = Callable[[Checkpoint | None], Checkpoint]
 
 
 class SetsFile(FileModel):
@@ -53,13 +55,14 @@ def run_training(
     start: Checkpoint | None = None,
     make_task: MakeTask = DetectorTask,
     live: Sequence[LiveSource] = (),
+    prepare: Prepare | None = None,
 ) -> TrainSummary:
     """Train a detector into the folder of its settings, or resume where an earlier call stopped.
 
     start: a checkpoint whose network, classes and weights to start from (adaptation). make_task: the task's class, for
     adaptation methods that learn from more than labelled images. live: sources that make their images while training.
-    Raises SynthError for bad data or settings before any work starts, for a folder of other settings, and if memory
-    runs out.
+    prepare: for methods that write files into the folder or change the start before the data is read. Raises SynthError
+    for bad data or settings before any work starts, for a folder of other settings, and if memory runs out.
     """
     settings = settings.with_live([source.images.name for source in live])
     child = not is_first_process()
@@ -67,6 +70,8 @@ def run_training(
         console = Console(quiet=True)
     with nullcontext() if child else lock_folder(settings.out):
         earlier = claim_folder(settings, load_checkpoint)
+        if prepare is not None and not child:
+            start = prepare(earlier)
         data = _open_data(settings, console, start, earlier, live) if not child else _reopen_data(settings)
         return _train(settings, console, data, start, earlier, make_task)
 

@@ -55,6 +55,8 @@ class Task(ABC):
     unit: ClassVar[str] = "images"
     # Whether the model is also validated before its first step.
     scores_untrained: ClassVar[bool] = False
+    # Decay of the moving average; by default it grows with the steps.
+    average_decay: float | None = None
 
     def __init__(self, model: nn.Module, schedule: Schedule, *, frozen_norms: Iterable[str] = ()) -> None:
         self.model, self.schedule = model, schedule
@@ -83,6 +85,9 @@ class Task(ABC):
     @abstractmethod
     def save(self, saved: Saved, path: Path) -> None:
         """Write a checkpoint of the task's kind."""
+
+    def use_average(self, weights: dict[str, Tensor]) -> None:  # noqa: B027 - most tasks need none
+        """Take the moving average of the model's weights, which the engine changes in place after every step."""
 
     def train_mode(self) -> None:
         """Set training mode, except for frozen norms, whose statistics small batches would spoil."""

@@ -96,10 +96,22 @@ def train(settings: TrainSettings, stream: StreamSettings) -> None:
     examples=(
         "synth adapt runs/a --real data/real --synthetic data/synth --out runs/a-real",
         "synth adapt runs/a --real data/real --freeze backbone --out runs/a-head",
+        "synth adapt runs/a --method self-training --unlabelled photos --synthetic data/synth --out runs/a-self",
+        "synth adapt runs/a --method adabn --unlabelled photos --judge data/test --oracle runs/a-real --out runs/a-bn",
     ),
 )
 def adapt(settings: AdaptSettings) -> None:
-    """Adapt the detector of RUN to real photos."""
+    """Adapt the detector of RUN to real photos, labelled or not; dann is unstable alone.
+
+    \b
+    adabn          re-estimate batch norms on photos, no training
+    coral          align covariances of features
+    dann           align domains of images and products adversarially
+    fda            give renderings the coarse colours of photos
+    finetune       train on labelled photos
+    mean-teacher   learn from an averaged teacher on masked photos
+    self-training  train on labels that RUN itself makes, once
+    """
     from detectors.adapt import adapt_run
 
     _train(adapt_run, settings)

@@ -29,6 +29,7 @@ from detectors.evaluate.run import named_as
 from detectors.models.detect import find_in_set
 from detectors.training.run import run_training
 from detectors.training.settings import TrainSettings
+from detectors.training.summary import TrainSummary
 from pipeline.experiments.photos import SplitPhotos
 from pipeline.experiments.settings import ExperimentSettings, TrainingRecipe
 
@@ -92,6 +93,7 @@ class TrialRunner:
         """Train and judge a detector; returns False if the training was interrupted."""
         began, folder = time.monotonic(), self.folder(trial)
         run = folder / "run"
+        summary: TrainSummary
         if trial.kind == "both":
             summary = adapt_run(self._adapting(trial, run), self.console)
         else:

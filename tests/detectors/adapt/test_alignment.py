@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detectors.adapt import dann
-from detectors.adapt.dann import WEIGHT, DannTask, pooled
+from detectors.adapt.dann import DannTask, Options
+from detectors.adapt.features import pooled
+from detectors.adapt.task import Pair
 from detectors.data.image_set import Classes
 from detectors.data.prepare import TrainingData
 from detectors.data.settings import DataSettings
@@ -62,7 +64,8 @@ def make_task(seed: int) -> DannTask:
     data = TrainingData((), None, False, Classes(("level", "upright"), ("Level", "Upright")), {})
     schedule = Schedule((Phase("adapt", STEPS, (1.0,)),), (1,), BATCH, STEPS, 0)
     settings = TrainSettings(data=DataSettings(synthetic=(("synthetic", Path("toy")),)), out=Path("toy"))
-    task = DannTask(Stripes(), DetectorParts(spec, settings, data, schedule, RATE), photos=None)  # type: ignore[arg-type]
+    parts, options = DetectorParts(spec, settings, data, schedule, RATE), Options(instances=False)
+    task = DannTask(Stripes(), parts, photos=None, options=options)  # type: ignore[arg-type]
     task.train_mode()
     return task
 
@@ -71,12 +74,13 @@ def make_task(seed: int) -> DannTask:
 def test_the_backbone_gets_the_reversed_gradient(monkeypatch: pytest.MonkeyPatch, factor: float) -> None:
     """Minus the factor times the plain gradient; the classifier itself gets the plain one."""
     monkeypatch.setattr(dann, "reversal", lambda step, steps: factor)
-    task, batches = make_task(0), (stripes(0, False), stripes(0, True))
+    task, batches = make_task(0), Pair(stripes(0, False), stripes(0, True))
     weights = [weight for weight in task.model.backbone.parameters() if weight.requires_grad]
     reversed_ = torch.autograd.grad(task.losses(batches, 1)["domain"], [*weights, *task.extra.parameters()])
     points = torch.cat([pooled(task.model.features(network_input(one.images))) for one in batches])
     domains = torch.tensor([0.0, 1.0]).repeat_interleave(BATCH)
-    plain_loss = WEIGHT * functional.binary_cross_entropy_with_logits(task.extra(points)[:, 0], domains)
+    logits = task.extra["image"](points)[:, 0]
+    plain_loss = task.weight * functional.binary_cross_entropy_with_logits(logits, domains)
     plain = torch.autograd.grad(plain_loss, [*weights, *task.extra.parameters()])
     for place, (one, other) in enumerate(zip(reversed_, plain, strict=True)):
         assert other.abs().max() > 0
@@ -95,7 +99,7 @@ def accuracy_after_training(task: DannTask) -> float:
     """How well a new classifier tells the domains by the features of the trained network, which still does its task."""
     (optimizer,) = task.optimizers()
     for step in range(STEPS):
-        losses = task.losses((stripes(step, False), stripes(step, True)), step)
+        losses = task.losses(Pair(stripes(step, False), stripes(step, True)), step)
         optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
         optimizer.step()

@@ -104,6 +104,27 @@ def test_ignored_regions_are_not_background(name: str) -> None:
     assert learned > max(10 * as_ignored, 1e-3)
 
 
+@pytest.mark.parametrize("name", DETECTORS)
+def test_soft_outputs_are_what_detections_are_made_of(name: str) -> None:
+    """Every box that is detected is that of a place; a second network of equal weights says the same of it."""
+    spec, model = spec_of(name), small(name).eval()
+    size = torch.tensor([spec.width, spec.height] * 2)
+    with torch.inference_mode():
+        first = model.soft_outputs(images(spec, 1))
+        again = model.train(False).soft_outputs(images(spec, 1), first)
+        for part, head in first.heads.items():
+            torch.testing.assert_close(again.heads[part].logits, head.logits)
+            torch.testing.assert_close(again.heads[part].boxes, head.boxes)
+            assert len(head.boxes) == len(head.logits) and head.logits.shape[1] in (1, spec.classes, spec.classes + 1)
+        last = list(first.heads.values())[-1]
+        places = torch.minimum(last.boxes.clamp(min=0), size)
+        found = model.detect(images(spec, 1))[0]["boxes"][:5]
+    if first.classes is None:  # a second stage has a box for each class, of which one is given
+        assert (torch.cdist(found, places, p=1).amin(1) < 0.01).all()
+    if len(first.regions):
+        assert [len(one) for one in first.regions] == [len(last.boxes)]
+
+
 def classification(model: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]) -> float:
     """What tells products from background; SSD mines backgrounds beside targets only, so its own are summed."""
     torch.manual_seed(0)

@@ -59,7 +59,7 @@ def test_presets_are_those_of_every_backend() -> None:
         ("train --detector", "ssd", {"ssd300", "ssdlite", "ssd"}),  # likewise
         ("train --schedule", "", {"mix", "finetune", "mix+finetune"}),
         ("train --augment", "", {"none", "light", "strong"}),
-        ("adapt run --method", "", {"finetune", "dann"}),
+        ("adapt run --method", "f", {"fda", "finetune"}),
         ("embedder train a --loss", "a", {"arcface"}),
         ("gallery build list.csv --index", "iv", {"ivf", "ivf8", "ivfpq"}),
         ("recipe show", "sc", {"scatter", "sc"}),

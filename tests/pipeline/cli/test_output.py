@@ -193,7 +193,7 @@ def documented() -> dict[str, set[str]]:
     [
         ("render", "pipeline.run.render:RunSummary", ""),
         ("train", "detectors.training.summary:TrainSummary", ""),
-        ("adapt", "detectors.training.summary:TrainSummary", ""),
+        ("adapt", "detectors.adapt.judge:AdaptSummary", ""),
         ("predict", "detectors.predict.run:PredictSummary", ""),
         ("recognize", "detectors.recognition.gallery.recognize:RecognizeSummary", ""),
         ("export", "detectors.export.run:ExportSummary", ""),
