@@ -1,4 +1,4 @@
-"""Commands that measure what synthetic images and photos are worth: curve."""
+"""Commands that measure what synthetic images and photos are worth: prove, curve."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.cli.options import Use
 from pipeline.cli.output import open_console, report
 
 if TYPE_CHECKING:
-    from pipeline.experiments.settings import CurveSettings
+    from pipeline.experiments.settings import CurveSettings, ProofSettings
 
 
 @click.command(
@@ -38,4 +38,28 @@ def curve(settings: CurveSettings) -> None:
     sys.exit(0 if found.finished else exit_code())
 
 
-COMMANDS: tuple[click.Command, ...] = (curve,)
+@click.command(
+    cls=Command,
+    uses={"settings": Use("pipeline.experiments.settings:ProofSettings")},
+    reports=True,
+    examples=(
+        "synth prove --sku-list skus.csv --real photos.json",
+        "synth prove --sku-list skus.csv --real photos.json --recipe shelf --scenes 5000 --out proofs/shelf",
+    ),
+)
+def prove(settings: ProofSettings) -> None:
+    """Render, train, adapt and judge a detector of your products, and say what to do next."""
+    from assets.interrupt import exit_code
+    from pipeline.experiments.proof import prove as prove_all
+    from pipeline.experiments.proof_report import print_proof, summarize_proof, write_proof
+
+    console = open_console()
+    proof = prove_all(settings, console)
+    summary = summarize_proof(proof)
+    write_proof(proof, summary)
+    report(summary)
+    print_proof(console, summary)
+    sys.exit(0 if proof.finished else exit_code())
+
+
+COMMANDS: tuple[click.Command, ...] = (prove, curve)

@@ -145,7 +145,7 @@ def run_trials(runner: TrialRunner, trials: Sequence[Trial], console: Console) -
     done = len(trials) - len(left)
     with StepProgress(console, "training", total=len(trials), done=done, unit="detectors") as progress:
         for trial in left:
-            if trial.kind == "both" and not runner.is_done(Trial("synthetic", (), trial.seed)):
+            if trial.base is not None and not runner.is_done(trial.base):
                 continue  # another call trains what it starts from
             try:
                 with lock_folder(runner.folder(trial)):

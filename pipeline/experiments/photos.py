@@ -55,7 +55,7 @@ class PhotoPool:
         return np.concatenate(ids)
 
     def write(self, chosen: tuple[int, ...], folder: Path) -> Path:
-        """Write a COCO file of some photos, unless it is there; their images stay where they are."""
+        """Write a COCO file of some photos, unless it is there; their images stay, and are named by whole paths."""
         name = hashlib.sha256(" ".join(map(str, sorted(chosen))).encode()).hexdigest()[:16]
         file = folder / f"{len(chosen)}-{name}.json"
         if file.exists():
@@ -68,7 +68,9 @@ class PhotoPool:
             if number in wanted:
                 of_image[number].append(record)
         images = [
-            ImageLabels(image, of_image[number])
+            ImageLabels(
+                replace(image, file_name=str(self.source.images.resolve() / str(image.file_name))), of_image[number]
+            )
             for image in content.images
             if (number := whole_number(image.value("id"))) in wanted
         ]
@@ -78,11 +80,9 @@ class PhotoPool:
 
 @dataclass(frozen=True)
 class SplitPhotos:
-    """Photos to learn from, and photos that judge: their COCO file, its folder of images, and their labels."""
+    """Photos to learn from, and the labels of photos that judge."""
 
     pool: PhotoPool
-    judge: Path
-    judge_images: Path
     truth: ImageSet
 
 
@@ -98,16 +98,15 @@ def split_photos(settings: ExperimentSettings, console: Console) -> SplitPhotos:
     pool = PhotoPool(source, images.image_ids, images.groups)
     if settings.judge is None:
         pool, judging = _split(pool, settings)
-        judge, folder = judging.write(tuple(judging.ids.tolist()), settings.out / "judge"), source.images
+        judge = judging.write(tuple(judging.ids.tolist()), settings.out / "judge")
     else:
-        other = open_source(settings.judge, name="judge", splits=VALIDATION_SPLITS)
-        judge, folder = other.file, other.images
-    truth = read_one(judge, "judge", replace(options, images=folder), splits=(), print_line=print_line)
+        judge = settings.judge
+    truth = read_one(judge, "judge", options, splits=VALIDATION_SPLITS, print_line=print_line)
     _check_apart(images.take(np.flatnonzero(np.isin(images.image_ids, pool.ids))), truth, settings)
     learned = counts_of(photo=len(pool), group=pool.group_count)
     judges = counts_of(photo=len(truth), group=len(np.unique(truth.groups)))
     print_line(f"to learn from: {learned}; to judge by: {judges}")
-    return SplitPhotos(pool, judge, folder, truth)
+    return SplitPhotos(pool, truth)
 
 
 def _split(pool: PhotoPool, settings: ExperimentSettings) -> tuple[PhotoPool, PhotoPool]:

@@ -94,11 +94,15 @@ class ExperimentSettings:
     minutes: Annotated[
         float | None, Option("Stop in good order after so many minutes; the same command goes on.", "Compute", above=0)
     ] = None
-    keep_runs: Annotated[bool, Option("Keep the checkpoints of all trainings.", "Output")] = False
     seed: Seed = 0
     out: Path = Path("experiment")
     # What may differ when an experiment is resumed, as it changes no training.
-    FREE: ClassVar[tuple[str, ...]] = ("out", "minutes", "keep_runs")
+    FREE: ClassVar[tuple[str, ...]] = ("out", "minutes")
+
+    @property
+    def keeps_runs(self) -> bool:
+        """Whether checkpoints are kept when they have been judged."""
+        return True
 
     def recorded(self) -> RecordedSettings:
         """Return what the folder of the experiment records."""
@@ -122,9 +126,32 @@ class CurveSettings(ExperimentSettings):
         int, Option("Subsets of up to five photos; half as many of more.", "Data", minimum=1, maximum=1000)
     ] = 10
     seeds: Annotated[int, Option("Trainings of each subset.", "Training", minimum=1, maximum=100)] = 3
-    FREE: ClassVar[tuple[str, ...]] = (*ExperimentSettings.FREE, "counts", "draws", "seeds")
+    keep_runs: Annotated[bool, Option("Keep the checkpoints of all trainings.", "Output")] = False
+    FREE: ClassVar[tuple[str, ...]] = (*ExperimentSettings.FREE, "counts", "draws", "seeds", "keep_runs")
+
+    @property
+    def keeps_runs(self) -> bool:
+        return self.keep_runs
 
     def __post_init__(self) -> None:
         if len(set(self.counts)) < len(self.counts):
             found = ", ".join(map(str, self.counts))
             raise SynthError("a number of photos was given twice", code="setting-invalid", found=found)
+
+
+@dataclass(frozen=True)
+class ProofSettings(ExperimentSettings):
+    """A proof from a list and photos to a judged detector. methods: of adaptation to photos without their labels."""
+
+    methods: Annotated[
+        tuple[str, ...],
+        Option("Adaptation that reads no labels, beside the others. Repeatable.", "Training", "--method"),
+    ] = ("adabn", "self-training")
+    out: Annotated[Path, Option("Folder of the proof. The same command again resumes it.", "Output")] = Path("proof")
+    FREE: ClassVar[tuple[str, ...]] = (*ExperimentSettings.FREE, "methods")
+
+    def __post_init__(self) -> None:
+        from detectors.adapt import method_module
+
+        for method in self.methods:
+            method_module(method)

@@ -33,8 +33,8 @@ from detectors.training.summary import TrainSummary
 from pipeline.experiments.photos import SplitPhotos
 from pipeline.experiments.settings import ExperimentSettings, TrainingRecipe
 
-# Without synthetic images, with them alone, and with them first.
-Kind = Literal["real", "synthetic", "both"]
+# Without synthetic images; with them alone; then also with labelled photos, or with photos whose labels are not read.
+Kind = Literal["real", "synthetic", "both", "unlabelled"]
 RECORD, FOUND = "trial.json", "predictions.json"
 AGAIN = "delete it: the same command makes it again"
 EPOCHS = 10
@@ -42,18 +42,29 @@ EPOCHS = 10
 
 @dataclass(frozen=True)
 class Trial:
-    """One training. photos: ids of those it learns from, sorted; none if it is `synthetic`."""
+    """One training. photos: ids of those it learns from, sorted; none if it is `synthetic`. method: of adaptation."""
 
     kind: Kind
     photos: tuple[int, ...]
     seed: int
+    method: str = "finetune"
 
     @property
     def name(self) -> str:
         """A text for the user, such as "synthetic + 5 photos, seed 0"."""
         photos = count_of(len(self.photos), "photo")
-        words = {"synthetic": "synthetic only", "real": photos, "both": f"synthetic + {photos}"}
+        words = {
+            "synthetic": "synthetic only",
+            "real": photos,
+            "both": f"synthetic + {photos}",
+            "unlabelled": f"synthetic + {photos} without labels, {self.method}",
+        }
         return f"{words[self.kind]}, seed {self.seed}"
+
+    @property
+    def base(self) -> Trial | None:
+        """The training that it starts from, None if it starts from none."""
+        return Trial("synthetic", (), self.seed) if self.kind in ("both", "unlabelled") else None
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,7 @@ class TrialRecord(FileModel):
     kind: Kind
     photos: list[int]
     seed: Annotated[int, Field(ge=0)]
+    method: str = "finetune"
     steps: Annotated[int, Field(ge=0)]
     seconds: Annotated[float, Field(ge=0)]
 
@@ -84,7 +96,12 @@ class TrialRunner:
     def folder(self, trial: Trial) -> Path:
         """Return the folder of a trial."""
         subset = f"-{self._subset(trial).stem}" if trial.photos else ""
-        return self.settings.out / "trials" / f"{trial.kind}{subset}-seed{trial.seed}"
+        kind = trial.method if trial.kind == "unlabelled" else trial.kind
+        return self.settings.out / "trials" / f"{kind}{subset}-seed{trial.seed}"
+
+    def checkpoints(self, trial: Trial) -> Path:
+        """Return the run folder of a trial."""
+        return self.folder(trial) / "run"
 
     def is_done(self, trial: Trial) -> bool:
         return (self.folder(trial) / RECORD).exists()
@@ -92,9 +109,9 @@ class TrialRunner:
     def run(self, trial: Trial) -> bool:
         """Train and judge a detector; returns False if the training was interrupted."""
         began, folder = time.monotonic(), self.folder(trial)
-        run = folder / "run"
+        run = self.checkpoints(trial)
         summary: TrainSummary
-        if trial.kind == "both":
+        if trial.base is not None:
             summary = adapt_run(self._adapting(trial, run), self.console)
         else:
             summary = run_training(self._training(trial, run), self.console)
@@ -105,12 +122,13 @@ class TrialRunner:
             kind=trial.kind,
             photos=list(trial.photos),
             seed=trial.seed,
+            method=trial.method,
             steps=summary.steps,
             seconds=time.monotonic() - began,
         )
         write_atomic(folder / RECORD, json_text(record.model_dump()).encode())
         # Trainings with photos start from the one without, and a hundred checkpoints fill a disk.
-        if trial.kind != "synthetic" and not self.settings.keep_runs:
+        if trial.kind != "synthetic" and not self.settings.keeps_runs:
             shutil.rmtree(run)
         return True
 
@@ -124,7 +142,8 @@ class TrialRunner:
         """Return the record of a trial that is done. Raises SynthError for a damaged one, or one of something else."""
         path = self.folder(trial) / RECORD
         record = read_model(TrialRecord, path, DATASET_JSON, "the record of a training", hint=AGAIN)
-        if (record.kind, tuple(record.photos), record.seed) != (trial.kind, trial.photos, trial.seed):
+        made = Trial(record.kind, tuple(record.photos), record.seed, record.method)
+        if made != trial:
             what = "the record belongs to another training"
             raise SynthError(what, code="content-invalid", where=str(path), expected=trial.name, hint=AGAIN)
         return record
@@ -133,11 +152,9 @@ class TrialRunner:
         return self.photos.pool.write(trial.photos, self.settings.out / "photos")
 
     def _data(self, trial: Trial) -> DataSettings:
-        source = self.photos.pool.source
         return DataSettings(
             synthetic=() if trial.kind == "real" else (("synthetic", self.synthetic),),
-            real=self._subset(trial) if trial.photos else None,
-            images=source.images if trial.photos else None,
+            real=self._subset(trial) if trial.kind in ("real", "both") else None,
             boxes=self.settings.training.boxes,
             hold_out=0.0,  # nothing is chosen: the last weights are judged
         )
@@ -158,11 +175,13 @@ class TrialRunner:
 
     def _adapting(self, trial: Trial, run: Path) -> AdaptSettings:
         recipe = self.settings.training
-        base = Trial("synthetic", (), trial.seed)
+        assert trial.base is not None
         return AdaptSettings(
-            run=self.folder(base) / "run",
+            run=self.checkpoints(trial.base),
             data=self._data(trial),
             out=run,
+            method=trial.method,
+            unlabelled=self._subset(trial) if trial.kind == "unlabelled" else None,
             seed=trial.seed,
             **_lengths(recipe, recipe.photo_steps),
         )

@@ -72,6 +72,7 @@ COMMANDS = {
     "predict FILE FILE --out NEW": "detectors.predict.run.predict",
     "preview FOLDER": "pipeline.preview.draw.preview_set",
     "preview-batch --real FILE --out NEW": "detectors.training.preview_batch.preview_training",
+    "prove --demo --real FILE --out NEW": "pipeline.experiments.proof.prove",
     "recipe check FILE": "render.recipes.load_recipe",
     "recipe fit tabletop --target FOLDER --demo --out NEW": "pipeline.target.fit.fit_recipe",
     "recipe list": "render.recipes.recipe_names",
