@@ -3,11 +3,14 @@
     python benchmarks/sim2real.py --data ../shared/data --out runs/sim2real              # toy size, CPU, under an hour
     python benchmarks/sim2real.py --data ../shared/data --out runs/sim2real --scale real # a GPU
     python benchmarks/sim2real.py ... --minutes 9                                        # a piece; call again to go on
+    python benchmarks/sim2real.py ... --boxes amodal                                     # BOP's protocol: another OUT
 
 Each row of the table is the same recipe: the same network, start, augmentation, number of steps and images per step;
 the averaged weights of the last step are judged, so that nothing is chosen on the test photos. Photos are split by
 arrangement: 5, 10 and 20 training photos are 1, 2 and 4 arrangements under five lights; the 10 test photos are two
-others. Rows that are done are not done again. DATA is the folder with hope/, hope_real/, hdri/, backgrounds/, weights/.
+others. Methods of adaptation start from the row of synthetic images only and see the 20 photos without their labels.
+BOP's protocol has boxes around whole products, and leaves out those of which under 10 % are visible. Rows that are
+done are not done again. DATA is the folder with hope/, hope_real/, hdri/, backgrounds/, weights/.
 """
 
 from __future__ import annotations
@@ -27,12 +30,14 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.files.atomic import write_atomic
-from detectors.data.settings import DataSettings
+from detectors.adapt import METHODS, AdaptSettings, adapt_run
+from detectors.data.settings import BoxKind, DataSettings
 from detectors.evaluate.run import evaluate_runs
 from detectors.evaluate.settings import EvaluateSettings
 from detectors.training.run import print_summary, run_training
 from detectors.training.schedule import ScheduleName
 from detectors.training.settings import TrainSettings
+from detectors.training.summary import TrainSummary
 
 PHOTOS = {20: 1.0, 10: 0.5, 5: 0.25}
 # Products per scene and plain bodies among them as the photographs have; all else as the recipe comes.
@@ -62,13 +67,17 @@ SCALES = {
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. photos: labelled photographs to learn from. finetuned: share of the steps."""
+    """One line of the table. photos: photographs to learn from. finetuned: share of the steps.
+
+    method: of adaptation, from the row of synthetic images only, to photographs whose labels are not read.
+    """
 
     name: str
     photos: int
     synthetic: bool
     schedule: ScheduleName = "mix"
     finetuned: float = 0.0
+    method: str = ""
 
 
 ROWS = (
@@ -76,7 +85,9 @@ ROWS = (
     *(Row("real only", photos, False) for photos in PHOTOS),
     *(Row("mix", photos, True) for photos in PHOTOS),
     *(Row("mix + finetune", photos, True, "mix+finetune", 0.2) for photos in PHOTOS),
+    *(Row(method, 20, True, method=method) for method in METHODS if method != "finetune"),
 )
+BOXES = ("visible", "amodal")
 
 
 @click.command()
@@ -86,6 +97,7 @@ ROWS = (
 @click.option("--synthetic", type=click.Path(exists=True, path_type=Path), help="A rendered set, instead of rendering.")
 @click.option("--rows", default="", help="Only rows whose label contains this, such as 'mix' or '20'.")
 @click.option("--minutes", type=float, help="Stop in good order after so long; the same call goes on.")
+@click.option("--boxes", type=click.Choice(BOXES), default="visible", show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--workers", type=int, help="Processes that read images.")
 def main(
@@ -95,6 +107,7 @@ def main(
     synthetic: Path | None,
     rows: str,
     minutes: float | None,
+    boxes: BoxKind,
     seed: int,
     workers: int | None,
 ) -> None:
@@ -109,7 +122,8 @@ def main(
         synthetic = synthetic or render(data, out, SCALES[scale])
         for row in ROWS:
             wanted = rows in label_of(row) and not result_file(out, row).exists()
-            if wanted and not make_row(row, SCALES[scale], data, synthetic, out, seed, workers, console):
+            case = Case(SCALES[scale], data, synthetic, out, boxes, seed, workers)
+            if wanted and not make_row(row, case, console):
                 break
     except KeyboardInterrupt:
         console.print("stopped: the same call goes on")
@@ -159,18 +173,44 @@ def render_set(data: Path, out: Path, scenes: int, size: str, *words: object) ->
     return out
 
 
-def make_row(
-    row: Row, scale: Scale, data: Path, synthetic: Path, out: Path, seed: int, workers: int | None, console: Console
-) -> bool:
+@dataclass(frozen=True)
+class Case:
+    """What all rows of a table share."""
+
+    scale: Scale
+    data: Path
+    synthetic: Path
+    out: Path
+    boxes: BoxKind
+    seed: int
+    workers: int | None
+
+    def data_of(self, row: Row) -> DataSettings:
+        """The images with labels that a row learns from."""
+        labelled = row.photos and not row.method
+        return DataSettings(
+            synthetic=(("synthetic", self.synthetic),) if row.synthetic else (),
+            real=self.data / "hope_real" / "train.json" if labelled else None,
+            real_fraction=PHOTOS[row.photos] if labelled else 1.0,
+            hold_out=0.0,
+            boxes=self.boxes,
+        )
+
+
+def make_row(row: Row, case: Case, console: Console) -> bool:
     """Trains and judges a row; False where it was interrupted."""
     console.rule(label_of(row))
     began = time.monotonic()
-    summary = run_training(settings_of(row, scale, data, synthetic, out, seed, workers), console)
+    if row.method:
+        summary: TrainSummary = adapt_run(adaptation_of(row, case), console)
+    else:
+        summary = run_training(settings_of(row, case), console)
     print_summary(console, summary)
     if not summary.finished:
         return False
-    run = folder_of(out, row)
-    judged = EvaluateSettings(runs=(run,), data=(data / "hope_real" / "test.json",), workers=workers)
+    run, out = folder_of(case.out, row), case.out
+    photos = (case.data / "hope_real" / "test.json",)
+    judged = EvaluateSettings(runs=(run,), data=photos, boxes=case.boxes, workers=case.workers)
     (report,) = evaluate_runs(judged, console).values()
     numbers = {
         "label": label_of(row),
@@ -187,24 +227,37 @@ def make_row(
     return True
 
 
-def settings_of(
-    row: Row, scale: Scale, data: Path, synthetic: Path, out: Path, seed: int, workers: int | None
-) -> TrainSettings:
+def adaptation_of(row: Row, case: Case) -> AdaptSettings:
+    """A third of the steps of a row, from the row of synthetic images only, at a tenth of the learning rate."""
+    scale = case.scale
+    return AdaptSettings(
+        run=folder_of(case.out, ROWS[0]),
+        data=case.data_of(row),
+        out=folder_of(case.out, row),
+        method=row.method,
+        unlabelled=case.data / "hope_real" / "train.json",
+        epochs=4,
+        epoch_images=scale.steps * scale.batch // 12,
+        batch=scale.batch,
+        augment=scale.augment,
+        learning_rate=scale.learning_rate / 10 if scale.learning_rate else None,
+        seed=case.seed,
+        workers=case.workers,
+    )
+
+
+def settings_of(row: Row, case: Case) -> TrainSettings:
     """The recipe of all rows; they differ in the data, and in how many of the steps are fine-tuning."""
+    scale = case.scale
     # Ten epochs of equal length, so that a share of the steps is a whole number of them.
     epochs, tuned = 10, round(10 * row.finetuned)
     return TrainSettings(
-        data=DataSettings(
-            synthetic=(("synthetic", synthetic),) if row.synthetic else (),
-            real=data / "hope_real" / "train.json" if row.photos else None,
-            real_fraction=PHOTOS[row.photos] if row.photos else 1.0,
-            hold_out=0.0,
-        ),
-        out=folder_of(out, row),
+        data=case.data_of(row),
+        out=folder_of(case.out, row),
         schedule=row.schedule,
         detector=scale.detector,
         backbone="tf_efficientnet_lite0",
-        weights=str(data / "weights" / "tf_efficientnet_lite0.pth"),
+        weights=str(case.data / "weights" / "tf_efficientnet_lite0.pth"),
         size=scale.size,
         augment=scale.augment,
         epochs=epochs - tuned,
@@ -212,8 +265,8 @@ def settings_of(
         epoch_images=scale.steps * scale.batch // epochs,
         batch=scale.batch,
         learning_rate=scale.learning_rate,
-        seed=seed,
-        workers=workers,
+        seed=case.seed,
+        workers=case.workers,
     )
 
 
