@@ -52,7 +52,7 @@ def _of_finding(best: ProvenDetector) -> Iterator[str]:
 def _of_gap(proof: Proof) -> Iterator[str]:
     if proof.gap is None:
         return
-    keys = list({advice.key: advice for advice in proof.gap.advice}.values())[:MAX_KEYS]
+    keys = list({advice.factor: advice for advice in reversed(proof.gap.advice)}.values())[::-1][:MAX_KEYS]
     if keys:
         words = "; ".join(f"{one.change} {one.key} {one.tried or one.current} ({one.factor})" for one in keys)
         yield f"Bring the renders closer: {words}. 'synth tune' does so by itself."
