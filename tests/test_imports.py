@@ -55,7 +55,7 @@ ORDER = {
     "detectors/recognition": ("settings", "embedder", "gallery"),
     "pipeline": (
         *("workers", "run", "preview", "products", "planograms", "target", "gallery", "shards", "jobs", "verify"),
-        *("stream", "gap", "experiments", "doctor", "cli"),
+        *("stream", "gap", "tune", "experiments", "doctor", "cli"),
         "__main__",
     ),
     "pipeline/jobs": (

@@ -1,17 +1,20 @@
-"""Commands for the distance between renders and photographs: synth gap, synth gap-calibrate."""
+"""Commands for the distance between renders and photographs: synth gap, synth gap-calibrate, synth tune."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from assets.interrupt import exit_code
 from pipeline.cli.command import Command
 from pipeline.cli.options import Use
 from pipeline.cli.output import open_console, report
 
 if TYPE_CHECKING:
     from pipeline.gap.settings import CalibrationSettings, GapSettings
+    from pipeline.tune.settings import TuneSettings
 
 
 @click.command(
@@ -58,4 +61,37 @@ def gap_calibrate(settings: CalibrationSettings) -> None:
     print_calibration(open_console(), found)
 
 
-COMMANDS: tuple[click.Command, ...] = (gap, gap_calibrate)
+@click.command(
+    cls=Command,
+    uses={"settings": Use("pipeline.tune.settings:TuneSettings")},
+    reports=True,
+    examples=(
+        "synth tune --recipe tabletop --real photos/ --sku-list skus.csv --out better.yaml",
+        "synth tune --recipe mine.yaml --real photos/ --sku-list skus.csv --budget 100 --minutes 60 --out better.yaml",
+        "synth tune --recipe mine.yaml --hard-mining runs/a --sku-list skus.csv --out harder.yaml",
+    ),
+)
+def tune(settings: TuneSettings) -> None:
+    """Search for the ranges of a recipe whose renders are nearer to photographs, or where a detector fails.
+
+    With --real, ranges are searched for on one half of the photographs, and the better recipe is written if it is
+    better on the other half and on other scenes, else the original. With --hard-mining, a mix is written in which
+    scenes that the detector of the run fails on are more frequent.
+    """
+    from assets.interrupt import stop_on_signals
+    from assets.progress import Reporter
+    from pipeline.tune.page import write_page
+    from pipeline.tune.report import print_tuning, summarize_tuning
+    from pipeline.tune.run import tune_recipe
+
+    console = open_console()
+    with stop_on_signals(step="this trial") as stop:
+        tuning = tune_recipe(settings, Reporter(console), stop=stop)
+    if not tuning.interrupted:
+        write_page(tuning, settings.report_path)
+    report(summarize_tuning(tuning))
+    print_tuning(console, tuning)
+    sys.exit(exit_code() if tuning.interrupted else 0)
+
+
+COMMANDS: tuple[click.Command, ...] = (gap, gap_calibrate, tune)

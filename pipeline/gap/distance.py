@@ -82,22 +82,29 @@ def factor_distances(
     """Return the distance in every factor that both sets say enough about."""
     rng = np.random.default_rng([seed, 1])
     draws = [group_draws(groups, resamples, rng) for groups in (real_groups, rendered_groups)]
-    halves = half_draws(real_groups, HALVINGS, rng)
-    note = _note(real_groups)
-    found = []
-    for factor in FACTORS:
+    note, found = _note(real_groups), []
+    for factor, among in zip(FACTORS, distances_among(real, real_groups, seed), strict=True):
         (first, owner), (second, other) = real.of(factor), rendered.of(factor)
         if min(len(np.unique(owner)), len(np.unique(other))) < FEWEST:
             continue
         ones = np.ones((1, len(first))), np.ones((1, len(second)))
         value = float(wasserstein(first, ones[0], second, ones[1])[0])
         drawn = wasserstein(first, draws[0][:, owner], second, draws[1][:, other])
-        half = halves[:, owner]
-        among = float(np.nanmedian(wasserstein(first, half, first, 1 - half)))
         medians = float(np.median(first)), float(np.median(second))
         spreads, counts = (float(first.std()), float(second.std())), (len(first), len(second))
         found.append(FactorDistance(factor, mirrored(value, drawn, note), among, *medians, spreads, counts))
     return found
+
+
+def distances_among(real: FactorValues, groups: Ints, seed: int) -> list[float]:
+    """Return, for each of FACTORS, the median distance between halves of the photographs; NaN where few have values."""
+    halves = half_draws(groups, HALVINGS, np.random.default_rng([seed, 5]))
+    return [
+        float(np.nanmedian(wasserstein(values, halves[:, owner], values, 1 - halves[:, owner])))
+        if len(np.unique(owner)) >= FEWEST
+        else float("nan")
+        for values, owner in zip(real.values, real.owners, strict=True)
+    ]
 
 
 def mirrored(value: float, drawn: Floats, note: str | None = None) -> Interval:

@@ -70,11 +70,18 @@ class ExposedScene:
 
 
 def expose_scenes(
-    recipe: SceneRecipe, library: Library, backend: Backend, *, seed: int, count: int, size: tuple[int, int]
+    recipe: SceneRecipe,
+    library: Library,
+    backend: Backend,
+    *,
+    seed: int,
+    count: int,
+    size: tuple[int, int],
+    first: int = 0,
 ) -> Iterator[ExposedScene]:
-    """Sample and expose the first `count` scenes of a recipe."""
+    """Sample and expose `count` scenes of a recipe, from scene `first` on."""
     width, height = size
-    for index in range(count):
+    for index in range(first, first + count):
         scene = sample_scene(library, recipe, seed=seed, index=index, view=0, width=width, height=height)
         exposure = expose(scene, library, backend)
         kept = [item for item in exposure.annotations if item.visibility >= MOSTLY_VISIBLE]
