@@ -36,6 +36,7 @@ TASKS = (
     "adapt",
     "evaluate",
     "gap",
+    "tune",
     "predict",
     "recognize",
     "datasets",

@@ -84,6 +84,8 @@ def tune(settings: TuneSettings) -> None:
     from pipeline.tune.report import print_tuning, summarize_tuning
     from pipeline.tune.run import tune_recipe
 
+    if settings.hard_mining is not None:
+        sys.exit(_mine(settings))
     console = open_console()
     with stop_on_signals(step="this trial") as stop:
         tuning = tune_recipe(settings, Reporter(console), stop=stop)
@@ -92,6 +94,23 @@ def tune(settings: TuneSettings) -> None:
     report(summarize_tuning(tuning))
     print_tuning(console, tuning)
     sys.exit(exit_code() if tuning.interrupted else 0)
+
+
+def _mine(settings: TuneSettings) -> int:
+    """Look for failures of a detector, and return the exit code."""
+    from assets.interrupt import stop_on_signals
+    from assets.progress import Reporter
+    from pipeline.tune.hard_report import print_mining, summarize_mining, write_mining_page
+    from pipeline.tune.mining import mine_failures
+
+    console = open_console()
+    with stop_on_signals(step="this scene") as stop:
+        mining = mine_failures(settings, Reporter(console), stop=stop)
+    if not mining.interrupted:
+        write_mining_page(mining, settings.report_path)
+    report(summarize_mining(mining))
+    print_mining(console, mining)
+    return exit_code() if mining.interrupted else 0
 
 
 COMMANDS: tuple[click.Command, ...] = (gap, gap_calibrate, tune)

@@ -108,6 +108,7 @@ def commands_for(report: GapReport) -> list[str]:
     detector = f" --detector {report.settings.detector}" if report.settings.detector else ""
     return [
         f"synth recipe fit {name} --target {report.settings.real} --sku-list LIST --out fitted.yaml{detector}",
+        f"synth tune --recipe {name} --real {report.settings.real} --sku-list LIST --out better.yaml{detector}",
     ]
 
 

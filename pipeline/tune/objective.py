@@ -22,8 +22,6 @@ from render.sample import sample_sensor_of
 
 # A factor counts at most so much, so that one that cannot be mended does not hide the others; so much where it is lost.
 MOST = 20.0
-# Objects of which less is visible are no labels.
-LEAST_VISIBLE = 0.1
 # Parts of a trial's scenes after which a hopeless one is given up.
 PARTS = 3
 RESAMPLES = 400
@@ -112,7 +110,7 @@ class SceneMeasurer:
             return self._find_boxes([pixels])[0], None
         if not self._labels:
             return None, None
-        kept = [item for item in scene.exposure.annotations if item.visibility >= LEAST_VISIBLE]
+        kept = [item for item in scene.exposure.annotations if not item.ignore]
         boxes = np.array([item.box for item in kept], np.float64).reshape(-1, 4)
         return boxes, np.array([item.visibility for item in kept], np.float64)
 

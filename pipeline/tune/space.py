@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
+from pydantic import ValidationError
 
 from assets.errors import SynthError, unknown_name
 from pipeline.gap import factors
@@ -25,7 +27,10 @@ KNOBS = (
     *SIZE_KNOBS,
     COUNT_KNOB,
     LENS_KNOB,
-    Knob("camera.height_deg", factors.SHAPE, "linear", (-80.0, 88.0), 6.0),
+    # Cameras above a table, in an aisle, and around flying products: the first whose limits a recipe allows.
+    Knob("camera.height_deg", factors.SHAPE, "linear", (-80.0, 85.0), 6.0),
+    Knob("camera.height_deg", factors.SHAPE, "linear", (-50.0, 75.0), 6.0),
+    Knob("camera.height_deg", factors.SHAPE, "linear", (5.0, 85.0), 6.0),
     Knob("camera.aim", factors.OFFSET, "linear", (0.0, 1.0), 0.1),
     Knob("products.density", factors.OVERLAP, "linear", (0.05, 0.9), 0.08),
     Knob("products.touch", factors.OVERLAP, "linear", (0.0, 1.0), 0.15),
@@ -97,7 +102,7 @@ def choose_space(recipe: SceneRecipe, keys: Sequence[str], advice: Sequence[KeyA
 
     Raises SynthError for keys that cannot be tuned or that the recipe does not have.
     """
-    known = {knob.key: knob for knob in KNOBS if knob.exists_in(recipe)}
+    known = tunable_knobs(recipe)
     for key in keys:
         if key not in known:
             raise unknown_name("key to tune", key, list(known), where=f"recipe {recipe.recipe}")
@@ -109,6 +114,17 @@ def choose_space(recipe: SceneRecipe, keys: Sequence[str], advice: Sequence[KeyA
             hint="name the keys to tune with --key",
         )
     return SearchSpace(recipe, [known[key] for key in wanted])
+
+
+def tunable_knobs(recipe: SceneRecipe) -> dict[str, Knob]:
+    """Return the ranges of a recipe that can be tuned, by key: those whose limits it allows."""
+    found: dict[str, Knob] = {}
+    for knob in KNOBS:
+        if knob.exists_in(recipe) and knob.key not in found:
+            with suppress(ValidationError):
+                knob.with_ends(recipe, knob.limits)
+                found[knob.key] = knob
+    return found
 
 
 def _first_keys(advice: Sequence[KeyAdvice], known: Sequence[str]) -> list[str]:

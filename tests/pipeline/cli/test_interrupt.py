@@ -80,6 +80,7 @@ COMMANDS = {
     "recognize --boxes FILE --gallery FOLDER FILE --out NEW": "detectors.recognition.gallery.recognize.recognize",
     "render --demo --out NEW": "pipeline.run.render.run_render",
     "train --real FILE --out NEW": "detectors.training.run.run_training",
+    "tune --recipe tabletop --real FOLDER --demo --out NEW": "pipeline.tune.run.tune_recipe",
     "verify FOLDER": "pipeline.verify.run.verify_set",
 }
 # Commands that ask whether to stop where this test does not get: the first signal is theirs, the second ends them.

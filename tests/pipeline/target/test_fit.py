@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
-import cv2
 import numpy as np
 import pytest
 from rich.console import Console
 
-from assets.library import Library
 from assets.progress import Reporter
 from pipeline.target.correct import distance
 from pipeline.target.fit import RecipeFit, RecipeFitter, StatisticDistance, open_detector, range_changes
@@ -20,16 +18,13 @@ from pipeline.target.knobs import COUNT_KNOB, LENS_KNOB, SENSOR_KNOBS, size_knob
 from pipeline.target.measure import LENS
 from pipeline.target.page import write_page
 from pipeline.target.photos import Photo
-from pipeline.target.scenes import STATISTICS, Boxes, Measurements, RenderedPictures, expose_scenes, render_pictures
+from pipeline.target.scenes import STATISTICS, Measurements, RenderedPictures, expose_scenes, render_pictures
 from pipeline.target.settings import FitSettings
 from render.backends.protocol import Backend
-from render.labels import trace_geometry
 from render.recipes import recipe_from_yaml
 from render.recipes.parts import SceneRecipe
-from render.scene import SceneSpec
-from support.scenes import THREE_PRODUCTS
+from support.sets.painter import LIBRARY, Painter, find_red
 
-LIBRARY = cast(Library, THREE_PRODUCTS)
 SIZE = (64, 48)
 # Nothing that hides or tints what is fitted.
 START = """
@@ -47,30 +42,6 @@ camera: {lens_mm: [40, 50]}
 sensor: {exposure_ev: [-1.1, -0.5], white_balance_kelvin: [4000, 4600], saturation: [0.6, 0.75],
   shot_noise: [0.04, 0.06], shaken: 0, vignette: 0, crosstalk: 0, sharpen: 0, jpeg_quality: 92}
 """
-
-
-class Painter:
-    """A backend that shows products in red on a grey wall, lit from one side."""
-
-    device = "paint"
-
-    def render(self, scene: SceneSpec) -> np.ndarray:
-        products = trace_geometry(scene, LIBRARY).ids > 0
-        shade = np.linspace(0.15, 0.6, products.shape[1])[None, :, None]
-        light = np.where(products[..., None], [0.9, 0.12, 0.12], [0.45, 0.42, 0.4]) * shade
-        return np.concatenate([light, np.ones((*products.shape, 1))], axis=2).astype(np.float32)
-
-
-def find_red(images: Any) -> Boxes:
-    """A detector of red patches: their boxes."""
-    found = []
-    for image in images:
-        soft = cv2.GaussianBlur(image, (0, 0), 1.2).astype(float)
-        red = soft[..., 0] > 1.35 * soft[..., 1] + 4
-        _, _, stats, _ = cv2.connectedComponentsWithStats(red.astype(np.uint8))
-        patches = [patch for patch in stats[1:] if patch[4] >= 25]
-        found.append(np.array([[x, y, x + w, y + h] for x, y, w, h, _ in patches], dtype=float).reshape(-1, 4))
-    return found
 
 
 def recipe_of(text: str) -> SceneRecipe:
