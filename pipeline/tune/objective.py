@@ -14,7 +14,9 @@ from pipeline.gap.distance import distances_among, group_draws, wasserstein
 from pipeline.gap.factors import FACTORS
 from pipeline.gap.measure import FactorValues, Floats, Ints, collect, measure_all, measure_factors
 from pipeline.gap.pictures import Picture, PictureSet
-from pipeline.target.scenes import ExposedScene, FindBoxes, expose_scenes
+from pipeline.target.correct import correct_sensor
+from pipeline.target.knobs import Knob
+from pipeline.target.scenes import ExposedScene, FindBoxes, expose_scenes, measure_pictures, render_pictures
 from render.backends.protocol import Backend
 from render.framing import lens_of
 from render.recipes.parts import SceneRecipe
@@ -25,6 +27,8 @@ MOST = 20.0
 # Parts of a trial's scenes after which a hopeless one is given up.
 PARTS = 3
 RESAMPLES = 400
+# Rounds of the correction of the sensor that the first guess takes over.
+FIT_ROUNDS = 2
 # Says whether a trial is given up, by the part and the value so far.
 IsHopeless = Callable[[int, float], bool]
 
@@ -89,6 +93,20 @@ class SceneMeasurer:
             recipe, self._library, self._backend, seed=seed, count=count, size=self.size, first=first
         )
         return [self._picture(scene, recipe) for scene in scenes]
+
+    def correct_sensor(
+        self, recipe: SceneRecipe, knobs: Sequence[Knob], photos: Sequence[Picture], *, seed: int, count: int
+    ) -> SceneRecipe:
+        """Return the recipe with its sensor corrected as `synth recipe fit` does, which needs no new renders."""
+        scenes = list(expose_scenes(recipe, self._library, self._backend, seed=seed, count=count, size=self.size))
+        said = [(photo.lens_mm, photo.jpeg_quality) for photo in photos]
+        return correct_sensor(
+            recipe,
+            knobs,
+            measure_pictures([photo.pixels for photo in photos], said, detail=False),
+            lambda tried, most: render_pictures(scenes[:most], tried, self._library, detail=False).measured,
+            rounds=FIT_ROUNDS,
+        )
 
     def rows(self, pictures: Sequence[Picture]) -> list[list[Floats]]:
         """Return the values of all factors on each picture."""

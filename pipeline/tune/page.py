@@ -23,7 +23,7 @@ from pipeline.target.charts import (
 )
 from pipeline.target.measure import Statistic
 from pipeline.tune.journal import TrialRow
-from pipeline.tune.run import Evidence, Tuning
+from pipeline.tune.run import HeldOutEvidence, Tuning
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ def write_page(tuning: Tuning, path: Path) -> None:
     write_atomic(path, content.encode())
 
 
-def factor_pairs(evidence: Evidence) -> list[FactorPair]:
+def factor_pairs(evidence: HeldOutEvidence) -> list[FactorPair]:
     """Return the factors that both recipes have, the farthest before first."""
     after = {one.factor.name: one for one in evidence.after}
     pairs = [(one, after[one.factor.name]) for one in evidence.before if one.factor.name in after]
     return [_pair(evidence, *pair) for pair in sorted(pairs, key=lambda pair: -pair[0].ratio)]
 
 
-def _pair(evidence: Evidence, one: FactorDistance, other: FactorDistance) -> FactorPair:
+def _pair(evidence: HeldOutEvidence, one: FactorDistance, other: FactorDistance) -> FactorPair:
     statistic = one.factor.statistic
     edges, (bars, before, after) = bin_shares([values.of(one.factor)[0] for values in evidence.values])
     return FactorPair(

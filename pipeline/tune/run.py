@@ -19,6 +19,7 @@ from pipeline.gap.measure import FactorValues, collect
 from pipeline.gap.pictures import Picture, PictureSet, read_set
 from pipeline.run.resources import open_library
 from pipeline.target.fit import FindBoxes, open_detector
+from pipeline.target.knobs import SENSOR_KNOBS
 from pipeline.target.photos import common_size_of
 from pipeline.tune.journal import Journal, TrialRow, open_journal, start_journal
 from pipeline.tune.objective import (
@@ -44,6 +45,8 @@ USUAL_AREA = 320 * 240
 HELD_OUT_SCENES, HELD_OUT_SEED = 2, 1_000_003
 FEWEST_PHOTOS = 8
 MAX_RESAMPLES = 200
+# Scenes kept for the first correction of the sensor.
+SENSOR_SCENES = 24
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class TunedKey:
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class HeldOutEvidence:
     """Both recipes on held-out scenes and photographs. scores: AP before and after, where that was tuned."""
 
     comparison: HeldOut
@@ -80,7 +83,7 @@ class Tuning:
     size: tuple[int, int]
     trials: Sequence[TrialRow]
     keys: Sequence[TunedKey]
-    evidence: Evidence | None
+    evidence: HeldOutEvidence | None
     better: bool
     interrupted: bool
     notes: Sequence[str]
@@ -179,8 +182,17 @@ class Tuner:
         found = collect(self.measurer.rows(pictures))
         distances = self.distances(self.references[0], found, len(pictures))
         space = choose_space(self.start, settings.keys, advise(self.start, distances))
-        keys, guess = [knob.key for knob in space.knobs], space.guess(distances)
+        keys, guess = [knob.key for knob in space.knobs], space.guess(distances) | self._sensor_guess(space)
         return start_journal(folder, self.identity(), keys, guess), space
+
+    def _sensor_guess(self, space: SearchSpace) -> dict[str, float]:
+        """Return moves of the sensor's ranges by a fit to the photographs on the scenes of the first trial."""
+        knobs = [knob for knob in space.knobs if knob in SENSOR_KNOBS]
+        if not knobs:
+            return {}
+        count, photos = min(self.settings.scene_count, SENSOR_SCENES), self.tuned_on.pictures
+        seed = self.settings.seed
+        return space.moves_to(self.measurer.correct_sensor(self.start, knobs, photos, seed=seed, count=count))
 
     def distances(self, reference: Reference, found: FactorValues, scenes: int) -> list[FactorDistance]:
         """Return the distances of renders from photographs."""
@@ -208,7 +220,7 @@ class Tuner:
         file = write_labels(photos.labels, {one.name for one in photos.pictures}, folder / name)
         return ScoreObjective(self.settings, file, self.size, folder, seed, self.reporter)
 
-    def compare(self, tuned: SceneRecipe) -> Evidence:
+    def compare(self, tuned: SceneRecipe) -> HeldOutEvidence:
         """Compare the tuned recipe with the original on held-out scenes and photographs."""
         count = HELD_OUT_SCENES * min(self.settings.scene_count, 100)
         seed = self.settings.seed + HELD_OUT_SEED
@@ -227,7 +239,7 @@ class Tuner:
             comparison = HeldOut(1 - before.value, 1 - after.value, gain - half, gain + half, float("nan"))
         every = (reference.values, values[0], values[1])
         shown = (self.held_out.pictures, pictures[0], pictures[1])
-        return Evidence(comparison, distances[0], distances[1], every, shown, scores)
+        return HeldOutEvidence(comparison, distances[0], distances[1], every, shown, scores)
 
 
 def tune_recipe(settings: TuneSettings, reporter: Reporter, *, stop: Callable[[], bool]) -> Tuning:
@@ -282,7 +294,7 @@ def _finish(tuner: Tuner, journal: Journal, space: SearchSpace) -> Tuning:
     return Tuning(settings, written, tuner.size, journal.trials, keys, evidence, better, False, tuner.notes)
 
 
-def _verdict(evidence: Evidence | None) -> str:
+def _verdict(evidence: HeldOutEvidence | None) -> str:
     if evidence is None:
         return "no trial was better than the recipe as it is, which was written unchanged"
     one = evidence.comparison

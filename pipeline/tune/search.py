@@ -14,11 +14,12 @@ from assets.errors import SynthError
 from assets.progress import StepProgress
 from pipeline.tune.journal import Journal, TrialRow
 from pipeline.tune.objective import IsHopeless
-from pipeline.tune.space import SearchSpace
+from pipeline.tune.space import WIDTH, SearchSpace
 from render.recipes.parts import SceneRecipe
 
-# Trials that are drawn at random before the sampler learns from them, and before any is given up.
-RANDOM_TRIALS, FIRST_PRUNED = 8, 6
+# Trials after the first two that vary the better of all before by a normal deviate, before the sampler takes over, with
+# its size in steps and in octaves of width; trials before any is given up.
+VARIED, VARIED_STEPS, VARIED_WIDTH, FIRST_PRUNED = 10, 0.7, 0.3, 6
 
 
 class Objective(Protocol):
@@ -40,8 +41,9 @@ def search(
 ) -> None:
     """Run trials until there are `budget` of them in the journal, or `until` says so.
 
-    Trial 0 is the recipe as it is, trial 1 the first guess. Every trial has a sampler of its own, seeded by its number,
-    which knows all trials before: a resumed search is the same as one that was never interrupted.
+    Trial 0 is the recipe as it is, trial 1 the first guess, further ones vary the best so far until the sampler (TPE)
+    has seen enough. Every trial has a sampler of its own, seeded by its number, which knows all trials before: a resumed
+    search is the same as one that was never interrupted.
     """
     with _quiet_optuna():
         while len(journal.trials) < budget and not until():
@@ -127,6 +129,8 @@ def _trial(space: SearchSpace, objective: Objective, journal: Journal, seed: int
     # Made of the journal each time, so that a resumed search knows exactly what an uninterrupted one knows.
     study = _study(space, journal)
     study.sampler = _sampler(seed, number)
+    if number < 2 + VARIED:
+        study.enqueue_trial(_varied(space, journal, np.random.default_rng([seed, 11, number])))
     trial = study.ask(_distributions(space))
 
     def is_hopeless(part: int, value: float) -> bool:
@@ -136,11 +140,21 @@ def _trial(space: SearchSpace, objective: Objective, journal: Journal, seed: int
     return _evaluate(space, objective, number, dict(trial.params), is_hopeless)
 
 
+def _varied(space: SearchSpace, journal: Journal, rng: np.random.Generator) -> dict[str, float]:
+    best = best_trial(journal)
+    middle = best.params if best is not None else {}
+    found = {}
+    for name, (low, high) in space.bounds().items():
+        size = VARIED_WIDTH if name.endswith(WIDTH) else VARIED_STEPS
+        found[name] = float(np.clip(middle.get(name, 0.0) + size * rng.normal(), low, high))
+    return found
+
+
 def _sampler(seed: int, number: int) -> Any:
     import optuna
 
     own = int(np.random.default_rng([seed, 7, number]).integers(2**31))
-    return optuna.samplers.TPESampler(seed=own, n_startup_trials=RANDOM_TRIALS, multivariate=True)
+    return optuna.samplers.TPESampler(seed=own, n_startup_trials=1, multivariate=True)
 
 
 def _evaluate(

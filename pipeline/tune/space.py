@@ -76,6 +76,15 @@ class SearchSpace:
                 recipe = knob.with_scaled(recipe, middle + steps * knob.step, half * 2**octaves)
         return recipe
 
+    def moves_to(self, recipe: SceneRecipe) -> dict[str, float]:
+        """Return the parameters with which the middles of ranges become those of another recipe, inside the bounds."""
+        bounds, found = self.bounds(), {}
+        for knob in self.knobs:
+            by = (knob.on_scale(recipe)[0] - knob.on_scale(self.start)[0]) / knob.step
+            if by:
+                found[knob.key] = min(max(by, bounds[knob.key][0]), bounds[knob.key][1])
+        return found
+
     def guess(self, distances: Sequence[FactorDistance]) -> dict[str, float]:
         """Return parameters that make up for the differences of medians where a range moves a factor one to one."""
         bounds, found = self.bounds(), {}

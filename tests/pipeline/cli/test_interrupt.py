@@ -84,7 +84,7 @@ COMMANDS = {
     "verify FOLDER": "pipeline.verify.run.verify_set",
 }
 # Commands that ask whether to stop where this test does not get: the first signal is theirs, the second ends them.
-ASKING = ("assets build", "gallery add", "gallery build", "gallery views", "job run", "render", "verify")
+ASKING = ("assets build", "gallery add", "gallery build", "gallery views", "job run", "render", "tune", "verify")
 
 
 def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[str]:
