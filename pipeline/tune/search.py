@@ -42,8 +42,8 @@ def search(
     """Run trials until there are `budget` of them in the journal, or `until` says so.
 
     Trial 0 is the recipe as it is, trial 1 the first guess, further ones vary the best so far until the sampler (TPE)
-    has seen enough. Every trial has a sampler of its own, seeded by its number, which knows all trials before: a resumed
-    search is the same as one that was never interrupted.
+    has seen enough. Every trial has a sampler of its own, seeded by its number, which knows all trials before: a
+    resumed search is the same as one that was never interrupted.
     """
     with _quiet_optuna():
         while len(journal.trials) < budget and not until():
