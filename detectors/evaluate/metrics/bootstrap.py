@@ -11,7 +11,8 @@ percentile interval in 45 % and 0 %. With few boxes per class either is too sure
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,16 @@ def resample_weights(
         yield np.bincount(drawn, minlength=len(numbers))[place]
 
 
+def on_resamples(statistic: Callable[[Ints], Floats], resamples: Iterable[Ints]) -> Iterator[Floats]:
+    """Yield a statistic of each resample, computed once for equal ones: few groups have few different resamples."""
+    known: dict[bytes, Floats] = {}
+    for weights in resamples:
+        key = hashlib.blake2b(weights.tobytes(), digest_size=16).digest()
+        if key not in known:
+            known[key] = statistic(weights)
+        yield known[key]
+
+
 def bootstrap(
     value: Floats,
     statistic: Callable[[Ints], Floats],
@@ -65,7 +76,7 @@ def bootstrap(
         nothing = "no interval: it takes at least two independent groups of images"
         return tuple(Interval(float(one), np.nan, np.nan, nothing) for one in value)
     note = f"rough: only {count} independent groups of images" if count < FEW_GROUPS else None
-    draws = np.stack([statistic(weights) for weights in resample_weights(groups, rng=rng, resamples=resamples)])
+    draws = np.stack(list(on_resamples(statistic, resample_weights(groups, rng=rng, resamples=resamples))))
     columns = zip(value.tolist(), draws.T, limits, strict=True)
     return tuple(mirrored_interval(one, drawn, bounds, note) for one, drawn, bounds in columns)
 

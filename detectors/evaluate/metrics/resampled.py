@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.data.image_set import ImageSet, Predictions
 from detectors.evaluate.metrics.align import Ints, align
-from detectors.evaluate.metrics.bootstrap import resample_weights
+from detectors.evaluate.metrics.bootstrap import on_resamples, resample_weights
 from detectors.evaluate.metrics.curves import Ranked, average_precision, mean_over_classes, rank, shorten
 from detectors.evaluate.metrics.matching import find_candidates, match
 
@@ -19,14 +20,8 @@ def resampled_precisions(
 ) -> NDArray[np.float64]:
     """Return (R + 1, N, 2) AP and AP50 of N detectors on R resamples of the groups of images; first on all images."""
     ranked = [_ranked(truth, one) for one in found]
-    known: dict[bytes, NDArray[np.float64]] = {}  # few groups have few different resamples
-    rows = []
-    for weights in (np.ones(len(truth), np.int64), *resample_weights(truth.groups, rng=rng, resamples=resamples)):
-        key = weights.tobytes()
-        if key not in known:
-            known[key] = _precisions(ranked, weights)
-        rows.append(known[key])
-    return np.stack(rows)
+    drawn = (np.ones(len(truth), np.int64), *resample_weights(truth.groups, rng=rng, resamples=resamples))
+    return np.stack(list(on_resamples(partial(_precisions, ranked), drawn)))
 
 
 def _ranked(truth: ImageSet, found: Predictions) -> Ranked:
