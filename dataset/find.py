@@ -19,7 +19,7 @@ TRIED = 20
 # File names that are read of a file of any size to find the folder of the images.
 MAX_NAMES = 1000
 # JSON files of ours that hold no labels.
-NO_LABELS = ("dataset.json", "catalog.json", "package.json", "index.json", "categories.json")
+NO_LABELS = ("dataset.json", "catalog.json", "package.json", "index.json", "categories.json", "refined.json")
 USUAL = ("test", "train", "val", "valid")
 SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

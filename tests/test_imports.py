@@ -45,7 +45,7 @@ ORDER = {
     ),
     "render/backends": ("protocol", "cycles", "raster"),
     "detectors": (
-        *("device", "data", "augment", "models", "checkpoints", "evaluate", "training", "adapt"),
+        *("device", "data", "augment", "models", "checkpoints", "evaluate", "training", "translate", "adapt"),
         *("predict", "export", "recognition"),
     ),
     "detectors/evaluate": (
@@ -54,9 +54,13 @@ ORDER = {
     ),
     "detectors/recognition": ("settings", "embedder", "gallery"),
     "pipeline": (
-        *("workers", "run", "preview", "products", "planograms", "target", "gallery", "shards", "jobs", "verify"),
-        *("stream", "gap", "tune", "experiments", "doctor", "cli"),
+        *("workers", "run", "preview", "products", "planograms", "target", "gallery", "shards", "refine", "jobs"),
+        *("verify", "stream", "gap", "tune", "experiments", "doctor", "cli"),
         "__main__",
+    ),
+    "pipeline/refine": (
+        *("settings", "photos", "edges", "light", "methods", "picture", "journal", "carry", "samples"),
+        *("naming", "distances", "run", "report", "page"),
     ),
     "pipeline/jobs": (
         *("files", "lease", "receipts", "settings", "tasks", "scene", "shard", "engines", "planning", "index"),

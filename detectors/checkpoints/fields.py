@@ -14,6 +14,8 @@ from detectors.checkpoints.tensor_file import is_plain_tensor
 
 # Input sides of networks in pixels and vector lengths: larger than any in use, small enough not to exhaust memory.
 MAX_SIDE, MAX_CROP_SIDE, MAX_DIM = 8192, 1024, 1 << 16
+# Channels and blocks of networks that translate pictures.
+MAX_TRANSLATOR = 512
 # Lower bound because channels are divided by it: torchvision's SSD has 1/255.
 MIN_STD, MAX_NORMALISATION = 1e-6, 1e3
 
@@ -147,6 +149,19 @@ class EmbedderCheckpointFields(_Written):
         if threshold < -1.5 or 1.5 < threshold < float("inf"):
             raise ValueError(f"score.threshold is {threshold:g}, a similarity lies between -1 and 1")
         return self
+
+
+class TranslatorSpecFields(_Fields):
+    """The fields of a TranslatorSpec."""
+
+    width: int = Field(ge=1, le=MAX_TRANSLATOR)
+    blocks: int = Field(ge=1, le=MAX_TRANSLATOR)
+
+
+class TranslatorFields(_Written):
+    """The fields of a translator's checkpoint."""
+
+    translator: TranslatorSpecFields
 
 
 class TrainingState(TypedDict, total=False):

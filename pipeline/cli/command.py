@@ -15,7 +15,8 @@ from pipeline.cli.output import report_options, reporting, reporting_mistakes
 # Order of the panels of the help, after panels that only one command has.
 GENERAL = "General"
 PANELS = (
-    *("Options", "Data", "Stream", "Gallery", "Coverage", "Scenes", "Rendering", "Crops", "Model", "Training"),
+    *("Options", "Method", "Data", "Stream", "Gallery", "Coverage", "Scenes", "Rendering", "Crops", "Model"),
+    "Training",
     *("Detection", "Decision", "Evaluation", "Output", "Compute", GENERAL),
 )
 # Limit of the short help of a command, which none reaches, so that it is never cut.

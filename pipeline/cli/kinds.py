@@ -12,7 +12,7 @@ import click
 
 from assets.options import Option
 from pipeline.cli.choices import KnownName, RecipeChoice, recipe_of
-from pipeline.cli.types import DataPath, Gigabytes, MixShares, NamedPath, Place, Shares, Size, Workers
+from pipeline.cli.types import DataPath, Gigabytes, MixShares, NamedPath, Place, Range, Shares, Size, Workers
 
 
 def _unchanged(value: Any) -> Any:
@@ -59,6 +59,8 @@ KINDS = {
     "method": OptionKind(
         KnownName("adaptation method", "detectors.adapt:METHODS", error="detectors.adapt:method_module")
     ),
+    "refine_method": OptionKind(KnownName("refinement method", "pipeline.refine.methods:METHODS", free=True)),
+    "range": OptionKind(Range()),
     "exporter": OptionKind(
         KnownName("export format", "detectors.export:TABLE", files=True, error="detectors.export:exporter_module")
     ),

@@ -1,4 +1,4 @@
-"""Commands for rendered data sets: synth render, synth verify, synth preview."""
+"""Commands for rendered data sets: synth render, synth verify, synth preview, synth refine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pipeline.cli.output import open_console, report
 
 if TYPE_CHECKING:
     from pipeline.preview.types import PreviewSettings
+    from pipeline.refine.settings import RefineSettings
     from pipeline.run.settings import RunSettings
     from pipeline.verify.settings import VerifySettings
 
@@ -82,4 +83,36 @@ def preview(
     click.echo(f"wrote {preview_set(place, out, settings)}")
 
 
-COMMANDS: tuple[click.Command, ...] = (render, verify, preview)
+@click.command(
+    cls=Command,
+    uses={"settings": Use("pipeline.refine.settings:RefineSettings")},
+    reports=True,
+    examples=(
+        "synth refine data/synth --target shop_photos --out data/refined",
+        "synth refine data/synth --target shop_photos --method translate --device gpu --out data/translated",
+        "synth refine data/synth --target empty_shelves --method paste --backgrounds empty --out data/pasted",
+    ),
+)
+def refine(settings: RefineSettings) -> None:
+    """Make the pictures of the data set SOURCE look more like photographs, and keep its labels.
+
+    Pictures in which print or outlines moved are rejected and stay as they were. Writes a data set and a page.
+    """
+    from assets.interrupt import stop_on_signals
+    from pipeline.refine.page import report_path, write_page
+    from pipeline.refine.report import print_refinement, summarize_refinement
+    from pipeline.refine.run import refine_set
+
+    console = open_console()
+    with stop_on_signals(step="the pictures in progress") as stop:
+        result = refine_set(settings, console, stop=stop)
+    page = None
+    if not result.interrupted:
+        write_page(result, settings)
+        page = report_path(settings.out)
+    report(summarize_refinement(result, page))
+    print_refinement(console, result, page)
+    sys.exit(exit_code() if result.interrupted else 0)
+
+
+COMMANDS: tuple[click.Command, ...] = (render, verify, preview, refine)

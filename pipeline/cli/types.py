@@ -98,6 +98,26 @@ class Shares(_Text):
         return name, number
 
 
+class Range(_Text):
+    """Format: 0.5:1, or one number for both ends."""
+
+    name = "LEAST:MOST"
+
+    def show(self, value: tuple[float, float]) -> str:
+        return f"{value[0]:g}:{value[1]:g}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            ends = [float(part) for part in str(value).split(":")]
+        except ValueError:
+            ends = []
+        if len(ends) not in (1, 2) or not all(-1e9 < end < 1e9 for end in ends) or ends[0] > ends[-1]:
+            self.fail(f"{value!r}: expected a number, or two such as 0.5:1, the smaller one first", param, ctx)
+        return ends[0], ends[-1]
+
+
 class Workers(_Text):
     """A number, or auto: one per core, as far as memory allows."""
 

@@ -26,6 +26,7 @@ from dataset.layout import Layout
 from pipeline.run.failures import read_failures
 from pipeline.run.identity import RunIdentity, check_streams, json_digest
 from pipeline.run.plugins import check_origins, origins_of
+from pipeline.run.refinement import Refinement
 from pipeline.run.settings import BackdropFolders, RunSettings
 from render.backends.protocol import RenderSettings
 from render.recipes import recipe_hash, recipe_yaml
@@ -39,7 +40,8 @@ class DatasetInfo(FileModel):
     """Content of dataset.json.
 
     identity: what must be equal to resume; sources: paths relative to the data set; backdrops: hashes by name;
-    checksums: the name of their file, "" for sets of earlier versions, which have none.
+    checksums: the name of their file, "" for sets of earlier versions, which have none. refined: how `synth refine`
+    changed the pictures, None where they are as rendered.
     """
 
     format: Literal[1]
@@ -50,6 +52,7 @@ class DatasetInfo(FileModel):
     backdrops: dict[str, str]
     versions: dict[str, str]
     checksums: Literal["", "checksums.sha256"] = ""
+    refined: Refinement | None = None
 
     @property
     def extras(self) -> tuple[str, ...]:
@@ -57,7 +60,8 @@ class DatasetInfo(FileModel):
         return tuple(filter(None, self.identity.extras.split(",")))
 
     def to_json(self) -> str:
-        content = {**self.model_dump(), "identity": self.identity.content()}
+        content = {**self.model_dump(exclude={"refined"}), "identity": self.identity.content()}
+        content |= {} if self.refined is None else {"refined": self.refined.content()}
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -206,6 +210,14 @@ def claim_folder(layout: Layout, info: DatasetInfo) -> None:
 
 
 def _check_same(old: DatasetInfo, new: DatasetInfo, layout: Layout) -> None:
+    if old.refined is not None:
+        raise SynthError(
+            "the folder contains a data set whose pictures were refined",
+            code="settings-differ",
+            where=str(layout.root),
+            found=old.refined.words,
+            hint="give another --out: rendering would mix both kinds of pictures",
+        )
     check_origins(old.identity.plugins, new.identity.plugins, str(layout.root))
     if problems := old.identity.differing(new.identity):
         hint = "give another --out, or the same settings as before to resume"

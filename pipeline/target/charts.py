@@ -59,12 +59,12 @@ def data_urls(images: Sequence[Pixels]) -> list[str]:
     return [data_url(images[int(i)]) for i in chosen]
 
 
-def data_url(pixels: Pixels) -> str:
-    """Return a picture as a small JPEG in a URL."""
+def data_url(pixels: Pixels, area: int = SHOWN_AREA) -> str:
+    """Return a picture as a JPEG in a URL, shrunk to an area in pixels."""
     from PIL import Image
 
     image: Any = Image.fromarray(pixels)
-    scale = min(np.sqrt(SHOWN_AREA / (image.width * image.height)), 1.0)
+    scale = min(np.sqrt(area / (image.width * image.height)), 1.0)
     buffer = io.BytesIO()
     size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
     image.resize(size, Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=88)

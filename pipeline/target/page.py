@@ -20,9 +20,9 @@ from pipeline.target.charts import (
     svg_bars,
     svg_steps,
 )
-from pipeline.target.fit import RecipeFit
+from pipeline.target.fit import RecipeFit, StatisticDistance
 from pipeline.target.measure import Statistic
-from pipeline.target.scenes import STATISTICS
+from pipeline.target.scenes import STATISTICS, Measurements
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,35 @@ def write_page(fit: RecipeFit, path: Path) -> None:
             ("Rendered before", data_urls(fit.before.images)),
             ("Rendered after", data_urls(fit.after.images)),
         ],
-        histograms=[one for one in (histogram(fit, statistic) for statistic in STATISTICS) if one],
+        histograms=histograms(STATISTICS, (fit.target, fit.before.measured, fit.after.measured), fit.distances),
         width=CHART_WIDTH,
         height=CHART_HEIGHT,
     )
     write_atomic(path, content.encode())
 
 
-def histogram(fit: RecipeFit, statistic: Statistic) -> Histogram | None:
-    """Return the drawing of a statistic; None where no photograph has a value."""
-    groups = [found.scaled(statistic) for found in (fit.target, fit.before.measured, fit.after.measured)]
+def histograms(
+    statistics: Sequence[Statistic],
+    measured: tuple[Measurements, Measurements, Measurements],
+    distances: Sequence[StatisticDistance],
+) -> list[Histogram]:
+    """Return the drawings of statistics of photographs and of pictures before and after; of those that all have."""
+    apart = {one.name: one for one in distances}
+    found = (histogram(one, measured, apart[one.name]) for one in statistics)
+    return [one for one in found if one is not None]
+
+
+def histogram(
+    statistic: Statistic, measured: tuple[Measurements, Measurements, Measurements], apart: StatisticDistance
+) -> Histogram | None:
+    """Return the drawing of a statistic of photographs and of pictures before and after; None where one has no value.
+
+    apart: the distances of both from the photographs.
+    """
+    groups = [found.scaled(statistic) for found in measured]
     if not all(map(len, groups)):
         return None
     edges, (bars, before, after) = bin_shares(groups)
-    distances = next(one for one in fit.distances if one.name == statistic.name)
     return Histogram(
         statistic,
         svg_bars(bars),
@@ -74,5 +89,5 @@ def histogram(fit: RecipeFit, statistic: Statistic) -> Histogram | None:
         shown_value(statistic, edges[0]),
         shown_value(statistic, edges[-1]),
         tuple(shown_value(statistic, float(np.median(values))) for values in groups),  # type: ignore[arg-type]
-        (shown_distance(statistic, distances.before), shown_distance(statistic, distances.after)),
+        (shown_distance(statistic, apart.before), shown_distance(statistic, apart.after)),
     )

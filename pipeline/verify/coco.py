@@ -15,6 +15,7 @@ from dataset.records import AnnotationRecord, CategoryRecord, ImageLabels
 from dataset.spool import hash64
 from dataset.store import CocoPart, CocoStore
 from dataset.values import is_text, short
+from pipeline.run.refinement import REFINEMENT, read_refinement
 from pipeline.verify.checksums import NO_CHECKSUMS, check_checksums
 from pipeline.verify.products import KnownProducts
 from pipeline.verify.records import MALFORMED, Violation
@@ -77,6 +78,13 @@ class CocoChecks:
 
     def check_set(self, tally: Tally) -> None:
         tally.checked = CHECKED
+        try:
+            refinement = read_refinement(self.store.path) if self.store.path.is_dir() else None
+        except SynthError as error:
+            tally.add([Violation(REFINEMENT, str(error))])
+        else:
+            if refinement is not None:
+                tally.note_refined(refinement)
         tally.skipped.append(NOT_DRAWN)
 
     def check_part(self, part: CocoPart) -> Iterator[ImageFindings]:

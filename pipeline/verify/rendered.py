@@ -75,6 +75,8 @@ class RenderedChecks:
 
     def check_set(self, tally: Tally) -> None:
         """dataset.json was checked when it was read."""
+        if self.info.refined is not None:
+            tally.note_refined(self.info.refined)
 
     def check_part(self, part: CocoPart) -> Iterator[ImageFindings]:
         name = f"annotations/{part.source.file.name}"
@@ -158,7 +160,7 @@ class RenderedChecks:
                 return
             tally.add(check_scenes(self.layout, self.info, library, [index], images.recipe_files))
             tally.scenes += 1
-        if tally.ended:
+        if tally.ended or self.info.refined is not None:
             return
         checked = check_images(self.layout, self.info, images, indices, stop=lambda: tally.ended)
         tally.add(checked.found)

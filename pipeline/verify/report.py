@@ -13,6 +13,7 @@ from rich.console import Console
 from assets.interrupt import never
 from assets.plurals import count_of
 from dataset.spool import IdSpool
+from pipeline.run.refinement import Refinement
 from pipeline.verify.records import Violation
 
 # A data set that is broken everywhere need not be reported to the last line.
@@ -25,7 +26,8 @@ class VerifyReport:
     """What was found.
 
     skipped: checks that could not be made, and why. interrupted: it was stopped before all was checked; what was found
-    until then holds, but no set is clean by such a report. checked: what was, of sets that others made.
+    until then holds, but no set is clean by such a report. checked: what was, of sets that others made. refined: how
+    `synth refine` changed the pictures, in words.
     """
 
     violations: tuple[Violation, ...]
@@ -36,6 +38,7 @@ class VerifyReport:
     interrupted: bool = False
     images_rendered: int = 0
     checked: str = ""
+    refined: str = ""
 
 
 @dataclass
@@ -65,11 +68,17 @@ class Tally:
     skipped: list[str] = field(default_factory=list)
     interrupted: bool = False
     checked: str = ""
+    refined: str = ""
     spools: dict[str, IdSpool] = field(default_factory=dict)
 
     def add(self, found: Iterable[Violation]) -> None:
         """Add violations, one more than are reported at most."""
         self.violations.extend(islice(found, MAX_VIOLATIONS + 1 - len(self.violations)))
+
+    def note_refined(self, refinement: Refinement) -> None:
+        """Note that the pictures of the set are others than those that were rendered."""
+        self.refined = refinement.words
+        self.skipped.append(f"that the pictures show what was rendered: {refinement.words}")
 
     def take(self, findings: ImageFindings) -> None:
         """Add what was found in an image."""
@@ -101,7 +110,7 @@ class Tally:
             skipped.append(f"everything after the first {MAX_VIOLATIONS} violations")
         found = tuple(self.violations[:MAX_VIOLATIONS])
         counts = (self.images, self.annotations, self.scenes)
-        return VerifyReport(found, *counts, tuple(skipped), self.interrupted, self.rendered, self.checked)
+        return VerifyReport(found, *counts, tuple(skipped), self.interrupted, self.rendered, self.checked, self.refined)
 
 
 def print_report(console: Console, report: VerifyReport) -> None:
@@ -110,6 +119,8 @@ def print_report(console: Console, report: VerifyReport) -> None:
         console.print(str(violation), style="red", highlight=False, markup=False)
     if len(report.violations) > MAX_TOLD:
         console.print(f"and {len(report.violations) - MAX_TOLD} more", style="red")
+    if report.refined:
+        console.print(f"refined: {report.refined}", highlight=False, markup=False)
     if report.checked:
         console.print(f"checked: {report.checked}", highlight=False, markup=False)
     for skipped in report.skipped:

@@ -78,13 +78,17 @@ COMMANDS = {
     "recipe list": "render.recipes.recipe_names",
     "recipe show tabletop": "render.recipes.load_recipe",
     "recognize --boxes FILE --gallery FOLDER FILE --out NEW": "detectors.recognition.gallery.recognize.recognize",
+    "refine FILE --target FOLDER --out NEW": "pipeline.refine.run.refine_set",
     "render --demo --out NEW": "pipeline.run.render.run_render",
     "train --real FILE --out NEW": "detectors.training.run.run_training",
     "tune --recipe tabletop --real FOLDER --demo --out NEW": "pipeline.tune.run.tune_recipe",
     "verify FOLDER": "pipeline.verify.run.verify_set",
 }
 # Commands that ask whether to stop where this test does not get: the first signal is theirs, the second ends them.
-ASKING = ("assets build", "gallery add", "gallery build", "gallery views", "job run", "render", "tune", "verify")
+ASKING = (
+    *("assets build", "gallery add", "gallery build", "gallery views", "job run", "refine", "render", "tune"),
+    "verify",
+)
 
 
 def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[str]:

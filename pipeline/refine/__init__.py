@@ -1,0 +1,1 @@
+"""Rendered data sets made to look like photographs: `synth refine`."""

@@ -1,0 +1,42 @@
+"""What a refined data set records of itself: its pictures are others than those that were rendered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from assets.files.json_input import read_json
+from assets.files.models import Count, Sha256, check_model
+from assets.limits import DATASET_JSON
+from pipeline.run.identity import StoredIdentity
+
+REFINEMENT = "refined.json"
+Setting = bool | int | float | str | list[float] | None
+
+
+class Refinement(StoredIdentity):
+    """How the pictures of a data set were refined, which must be equal to resume.
+
+    method, settings: of `synth refine`. photos: digest of the photographs; photo_count: their number. source: digest of
+    the set that was refined: of its COCO files and images.
+    """
+
+    method: str
+    settings: dict[str, Setting]
+    photos: Sha256
+    photo_count: Count
+    source: Sha256
+
+    @property
+    def words(self) -> str:
+        """What was done, in words."""
+        number = f"{self.photo_count} photograph{'' if self.photo_count == 1 else 's'}"
+        return f"pictures were refined by {self.method} towards {number}"
+
+
+def read_refinement(folder: Path) -> Refinement | None:
+    """Read what a data set says of its refinement; None if there is none. Raises SynthError if it is damaged."""
+    file = folder / REFINEMENT
+    if not file.is_file():
+        return None
+    content = read_json(file, DATASET_JSON, REFINEMENT)
+    return check_model(Refinement, content, REFINEMENT, str(file))
