@@ -11,7 +11,7 @@ from rich.console import Console
 
 from assets.errors import SynthError
 from assets.progress import StepProgress
-from pipeline.refine.photos import PhotoPool
+from pipeline.refine.photos import TargetPhotos
 from pipeline.refine.samples import SamplePair, in_groups
 from pipeline.target.correct import distance
 from pipeline.target.fit import StatisticDistance
@@ -40,7 +40,7 @@ class SetDistances:
         ]
 
 
-def measure_set(pairs: Iterable[SamplePair], pool: PhotoPool, photos: int, console: Console) -> SetDistances:
+def measure_set(pairs: Iterable[SamplePair], pool: TargetPhotos, photos: int, console: Console) -> SetDistances:
     """Measure pictures before and after, and as many photographs at most, shrunk to their size."""
     before, after, areas = [], [], []
     for some in in_groups(pairs, AT_ONCE):
@@ -57,7 +57,7 @@ def measure_set(pairs: Iterable[SamplePair], pool: PhotoPool, photos: int, conso
     return SetDistances(*(Measurements(np.concatenate(values)) for values in (target, before, after)))
 
 
-def _photos(pool: PhotoPool, numbers: Sequence[int], area: float) -> Iterable[Pixels]:
+def _photos(pool: TargetPhotos, numbers: Sequence[int], area: float) -> Iterable[Pixels]:
     for number in numbers:
         try:
             yield read_photo(pool.folder / pool.files[number], pool.files[number], area).pixels

@@ -19,8 +19,8 @@ from pipeline.refine.report import REASONS, WEAKNESSES, naming_text
 from pipeline.refine.run import RefineResult
 from pipeline.refine.samples import Pixels, SamplePair, sample_pairs
 from pipeline.refine.settings import RefineSettings
-from pipeline.target.measure import MEASURED
 from pipeline.target.charts import CHART_HEIGHT, CHART_WIDTH, data_url
+from pipeline.target.measure import MEASURED
 from pipeline.target.page import histograms
 
 # Pictures shown, their area in pixels, and rejected ones listed.

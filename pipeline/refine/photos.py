@@ -28,7 +28,7 @@ SPARE_AREA = 2.0
 
 
 @dataclass(frozen=True)
-class PhotoPool:
+class TargetPhotos:
     """Photographs in a folder. files: relative names of those that can be read. digest: SHA-256 of their contents."""
 
     folder: Path
@@ -47,7 +47,7 @@ def _read(file: Path, name: str, area: int) -> Pixels:
     return pixels
 
 
-def open_photos(path: Path, most: int, seed: int, console: Console) -> tuple[PhotoPool, list[str]]:
+def open_photos(path: Path, most: int, seed: int, console: Console) -> tuple[TargetPhotos, list[str]]:
     """Choose at most `most` photographs and check that they can be read; also return what is wrong with others.
 
     path: a folder, searched with its sub-folders, or a COCO file. Raises SynthError if none can be used.
@@ -68,7 +68,7 @@ def open_photos(path: Path, most: int, seed: int, console: Console) -> tuple[Pho
     if not usable:
         what = "no photograph can be used"
         raise SynthError(what, code="images-unusable", where=str(path), problems=problems.lines())
-    return PhotoPool(folder, tuple(usable), contents.hexdigest()), problems.lines()
+    return TargetPhotos(folder, tuple(usable), contents.hexdigest()), problems.lines()
 
 
 def _check(file: Path, name: str) -> None:

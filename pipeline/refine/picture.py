@@ -22,8 +22,8 @@ from dataset.spool import hash64
 from dataset.store import StoredImage
 from dataset.values import box_numbers
 from pipeline.refine.edges import EdgeAgreement, Region, compare_edges
-from pipeline.refine.methods import METHOD_TABLE, Picture, Pixels, RefinedPicture, RefinePicture
-from pipeline.refine.photos import PhotoPool
+from pipeline.refine.methods import METHOD_TABLE, Pixels, RefinedPicture, RefinePicture, SourcePicture
+from pipeline.refine.photos import TargetPhotos
 from pipeline.refine.settings import RefineSettings
 from pipeline.target.photos import jpeg_quality
 
@@ -80,7 +80,7 @@ class PictureOutcome:
         return asdict(self)
 
 
-def refine_picture(settings: RefineSettings, pool: PhotoPool, task: PictureTask, split: str) -> PictureOutcome:
+def refine_picture(settings: RefineSettings, pool: TargetPhotos, task: PictureTask, split: str) -> PictureOutcome:
     """Refine a picture and write it; with the same arguments the same bytes, in any process.
 
     Raises SynthError if the picture itself cannot be read.
@@ -97,7 +97,7 @@ def refine_picture(settings: RefineSettings, pool: PhotoPool, task: PictureTask,
     rejected, reason, found, made = "", "", EdgeAgreement(), None
     try:
         photo = pool.read(number, size[0] * size[1])
-        made = _method(settings)(Picture(pixels, labels, task.donors), photo, strength, rng)
+        made = _method(settings)(SourcePicture(pixels, labels, task.donors), photo, strength, rng)
         found = compare_edges(made.before, made.pixels, regions_of(labels, made))
     except (SynthError, ValueError, FloatingPointError, np.linalg.LinAlgError) as error:
         rejected, reason = FAILED, reason_of(error) if isinstance(error, SynthError) else str(error)[:200]

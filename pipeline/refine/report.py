@@ -15,8 +15,8 @@ from assets.progress import rate_text
 from pipeline.refine.naming import NamingReport
 from pipeline.refine.picture import CHANGED, FAILED, MOVED
 from pipeline.refine.run import RefineResult
-from pipeline.target.measure import MEASURED
 from pipeline.target.charts import shown_distance, shown_value
+from pipeline.target.measure import MEASURED
 
 REASONS = {MOVED: "edges moved", CHANGED: "edges changed", FAILED: "the method failed"}
 # What the user should know of a method beyond its numbers.

@@ -32,7 +32,7 @@ from pipeline.refine.distances import SetDistances, measure_set
 from pipeline.refine.journal import Journal
 from pipeline.refine.methods import METHOD_TABLE, Preparation
 from pipeline.refine.naming import NamingReport, measure_naming
-from pipeline.refine.photos import PhotoPool, open_photos
+from pipeline.refine.photos import TargetPhotos, open_photos
 from pipeline.refine.picture import PictureOutcome, PictureTask, refine_picture
 from pipeline.refine.samples import in_groups, sample_pairs
 from pipeline.refine.settings import RefineSettings
@@ -58,7 +58,7 @@ class RefineResult:
 
     layout: RefinedLayout
     refinement: Refinement
-    photos: PhotoPool
+    photos: TargetPhotos
     photo_problems: list[str]
     total: int
     refined: int = 0
@@ -147,7 +147,7 @@ def _rendered_info(store: CocoStore) -> DatasetInfo | None:
     return read_info(layout) if store.path.is_dir() and layout.info.exists() else None
 
 
-def describe(settings: RefineSettings, store: CocoStore, pool: PhotoPool) -> Refinement:
+def describe(settings: RefineSettings, store: CocoStore, pool: TargetPhotos) -> Refinement:
     """Return what identifies a refined set: of the settings those that decide its pictures."""
     fields = asdict(settings)
     own = {name: fields.pop(name) for name in OWN_SETTINGS}.get(settings.method, {})
@@ -231,7 +231,7 @@ def _refine_all(
             result.rejected[outcome.rejected] = result.rejected.get(outcome.rejected, 0) + 1
 
 
-def _work(settings: RefineSettings, pool: PhotoPool, item: tuple[PictureTask, str]) -> PictureOutcome:
+def _work(settings: RefineSettings, pool: TargetPhotos, item: tuple[PictureTask, str]) -> PictureOutcome:
     return refine_picture(settings, pool, *item)
 
 

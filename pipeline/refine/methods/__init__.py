@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dataset.store import CocoStore
-    from pipeline.refine.photos import PhotoPool
+    from pipeline.refine.photos import TargetPhotos
 
 Pixels = NDArray[np.uint8]
 
@@ -49,7 +49,7 @@ METHOD_TABLE = PluginTable(
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class SourcePicture:
     """A picture to refine. pixels: (H, W, 3) uint8 sRGB. donors: pictures before it in the data set."""
 
     pixels: Pixels
@@ -74,7 +74,7 @@ class RefinePicture(Protocol):
     """Refines one picture. photo: (H, W, 3) uint8 sRGB, at least as large. strength: 0..1, share of the change."""
 
     def __call__(
-        self, picture: Picture, photo: Pixels, strength: float, rng: np.random.Generator
+        self, picture: SourcePicture, photo: Pixels, strength: float, rng: np.random.Generator
     ) -> RefinedPicture: ...
 
 
@@ -83,7 +83,7 @@ class Preparation:
     """What methods prepare from. photos: all that are used. out: folder of the refined set. stop: whether to stop."""
 
     store: CocoStore
-    photos: PhotoPool
+    photos: TargetPhotos
     out: Path
     console: Console
     stop: Callable[[], bool]

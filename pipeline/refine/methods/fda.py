@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.refine.methods import Picture, Pixels, Preparation, RefinedPicture, RefinePicture, blend
+from pipeline.refine.methods import Pixels, Preparation, RefinedPicture, RefinePicture, SourcePicture, blend
 from pipeline.refine.photos import cover
 from pipeline.refine.settings import RefineSettings
 
@@ -30,7 +30,7 @@ def prepare(settings: RefineSettings, task: Preparation) -> None:
 def open_method(settings: RefineSettings) -> RefinePicture:
     """Return the function that refines a picture."""
 
-    def refine(picture: Picture, photo: Pixels, strength: float, rng: np.random.Generator) -> RefinedPicture:
+    def refine(picture: SourcePicture, photo: Pixels, strength: float, rng: np.random.Generator) -> RefinedPicture:
         height, width = picture.pixels.shape[:2]
         target = cover(photo, width, height, rng)
         exchanged = exchange_amplitudes(picture.pixels, target, settings.fda.beta)

@@ -19,7 +19,7 @@ from dataset.masks import compressed_mask, decode_mask, encode_crop
 from dataset.records import AnnotationRecord, ImageLabels
 from pipeline.refine.edges import edge_map
 from pipeline.refine.light import Light, LightMeter, match_light
-from pipeline.refine.methods import Picture, Pixels, Preparation, RefinedPicture, RefinePicture
+from pipeline.refine.methods import Pixels, Preparation, RefinedPicture, RefinePicture, SourcePicture
 from pipeline.refine.photos import cover
 from pipeline.refine.settings import PasteSettings, RefineSettings
 
@@ -72,7 +72,7 @@ def open_method(settings: RefineSettings) -> RefinePicture:
     """Return the function that makes a picture."""
     own = settings.paste
 
-    def refine(picture: Picture, photo: Pixels, strength: float, rng: np.random.Generator) -> RefinedPicture:
+    def refine(picture: SourcePicture, photo: Pixels, strength: float, rng: np.random.Generator) -> RefinedPicture:
         height, width = picture.pixels.shape[:2]
         background = choose_background(photo, width, height, own.backgrounds, rng)
         cuts = list(cut_outs(picture.pixels, picture.labels, own))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assets.color import linear_from_srgb, srgb_from_linear
-from pipeline.refine.methods import Picture, Pixels, Preparation, RefinedPicture, RefinePicture, blend
+from pipeline.refine.methods import Pixels, Preparation, RefinedPicture, RefinePicture, SourcePicture, blend
 from pipeline.refine.photos import cover
 from pipeline.refine.settings import RefineSettings
 
@@ -36,7 +36,7 @@ def open_method(settings: RefineSettings) -> RefinePicture:
     own = settings.statistics
     transfer = match_covariance if own.transfer == "covariance" else match_deviations
 
-    def refine(picture: Picture, photo: Pixels, strength: float, rng: np.random.Generator) -> RefinedPicture:
+    def refine(picture: SourcePicture, photo: Pixels, strength: float, rng: np.random.Generator) -> RefinedPicture:
         height, width = picture.pixels.shape[:2]
         target = cover(photo, width, height, rng)
         source, wanted = (_encode(one, own.space) for one in (picture.pixels, target))

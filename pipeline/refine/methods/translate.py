@@ -16,8 +16,8 @@ from dataset.images import read_image
 from dataset.records import ImageLabels
 from dataset.store import CocoStore
 from detectors.translate.settings import TranslatorRun
-from pipeline.refine.methods import Picture, Pixels, Preparation, RefinedPicture, RefinePicture, blend
-from pipeline.refine.photos import PhotoPool
+from pipeline.refine.methods import Pixels, Preparation, RefinedPicture, RefinePicture, SourcePicture, blend
+from pipeline.refine.photos import TargetPhotos
 from pipeline.refine.settings import RefineSettings
 
 LABELS: Final = "kept"
@@ -58,7 +58,7 @@ def prepare(settings: RefineSettings, task: Preparation) -> None:
         raise KeyboardInterrupt
 
 
-def _read_photo(photos: PhotoPool, area: int, number: int) -> Pixels:
+def _read_photo(photos: TargetPhotos, area: int, number: int) -> Pixels:
     # Half as large again as a picture, so that things are as large in crops of both kinds.
     return photos.read(number, area // 2)
 
@@ -82,7 +82,7 @@ def open_method(settings: RefineSettings) -> RefinePicture:
     """Return the function that refines a picture."""
     translate = _open(settings.translate.network or settings.out / FOLDER, settings.device).translate  # type: ignore[attr-defined]
 
-    def refine(picture: Picture, photo: Pixels, strength: float, rng: np.random.Generator) -> RefinedPicture:
+    def refine(picture: SourcePicture, photo: Pixels, strength: float, rng: np.random.Generator) -> RefinedPicture:
         return RefinedPicture(blend(picture.pixels, translate(picture.pixels), strength), picture.pixels)
 
     return refine
