@@ -6,10 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from dataset.images import read_image
 from dataset.masks import compressed_mask, decode_mask
 from dataset.store import StoredImage
+from detectors.translate.crops import ImagePool
+from detectors.translate.run import train_translator
+from detectors.translate.settings import TranslatorRun
 from pipeline.refine.light import LightMeter, match_light
 from pipeline.refine.methods import METHOD_TABLE, SourcePicture
 from pipeline.refine.methods.fda import exchange_amplitudes
@@ -19,7 +23,6 @@ from pipeline.refine.photos import cover
 from pipeline.refine.run import open_source
 from pipeline.refine.settings import PasteSettings, RefineSettings, StatisticsSettings, TranslateSettings
 from pipeline.run.settings import RunSettings
-from support.translators import write_translator
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +43,13 @@ def photo() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def translator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("translator") / "best.ckpt"
-    write_translator(path)
-    return path
+def translator(tmp_path_factory: pytest.TempPathFactory, stored: list[StoredImage], photo: np.ndarray) -> Path:
+    """A network that two large steps have changed, so that it changes pictures."""
+    settings = TranslateSettings(steps=2, batch=1, crop=32, width=4, blocks=1, learning_rate=0.05)
+    run = TranslatorRun(tmp_path_factory.mktemp("translator"), settings, (), device="cpu")
+    rendered = ImagePool(1, lambda _: pixels_of(stored[0]))
+    assert train_translator(run, rendered, ImagePool(1, lambda _: photo), Console(quiet=True))
+    return run.out
 
 
 def pixels_of(stored: StoredImage) -> np.ndarray:
@@ -52,6 +58,7 @@ def pixels_of(stored: StoredImage) -> np.ndarray:
     return read_image(stored.data, *size)
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("name", METHOD_TABLE.names())
 def test_every_method_keeps_the_contract(
     name: str, picture: SourcePicture, photo: np.ndarray, translator: Path
