@@ -19,7 +19,7 @@ from dataset.find import CocoSplit
 from dataset.layout import SHOP, Layout, stem_in
 from dataset.records import ImageLabels
 from dataset.store import CocoPart, CocoStore
-from pipeline.refine.journal import JOURNAL, Journal
+from pipeline.refine.journal import JOURNAL, OutcomeList
 from pipeline.run.dataset_info import DatasetInfo
 from pipeline.run.refinement import REFINEMENT, Refinement
 
@@ -57,7 +57,7 @@ class RefinedLayout:
         return CocoPart(CocoSplit(part.split, file, self.out, self.image_folder(part)))
 
 
-def complete_set(layout: RefinedLayout, refinement: Refinement, journal: Journal) -> None:
+def complete_set(layout: RefinedLayout, refinement: Refinement, journal: OutcomeList) -> None:
     """Write everything but the pictures, and the checksums of all. Raises SynthError if a file cannot be read."""
     (layout.out / "annotations").mkdir(parents=True, exist_ok=True)
     with spool_checksums(layout.out) as checksums:

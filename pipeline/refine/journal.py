@@ -18,7 +18,7 @@ UNFINISHED = ".refined.jsonl"
 MAX_LINE = 100_000
 
 
-class Journal:
+class OutcomeList:
     """The lines of a refinement in `folder`, for one run at a time."""
 
     def __init__(self, folder: Path) -> None:

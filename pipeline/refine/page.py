@@ -13,7 +13,7 @@ from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.plurals import counts_of
 from detectors.evaluate.page.templates import open_templates
-from pipeline.refine.journal import Journal
+from pipeline.refine.journal import OutcomeList
 from pipeline.refine.picture import PictureOutcome
 from pipeline.refine.report import REASONS, WEAKNESSES, naming_text
 from pipeline.refine.run import RefineResult
@@ -48,7 +48,7 @@ def write_page(result: RefineResult, settings: RefineSettings) -> None:
     assert result.distances is not None and result.naming is not None
     measured = result.distances
     page = open_templates(__package__).get_template("page.html.j2")
-    journal = Journal(settings.out)
+    journal = OutcomeList(settings.out)
     rejected = list(islice((one for one in journal.outcomes() if one.rejected), MAX_LISTED))
     content = page.render(
         result=result,
@@ -69,7 +69,7 @@ def write_page(result: RefineResult, settings: RefineSettings) -> None:
     write_atomic(report_path(settings.out), content.encode())
 
 
-def _examples(result: RefineResult, journal: Journal) -> list[Example]:
+def _examples(result: RefineResult, journal: OutcomeList) -> list[Example]:
     return [_example(result, pair) for pair in sample_pairs(result.layout, journal, result.total, SHOWN)]
 
 

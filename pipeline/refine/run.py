@@ -29,7 +29,7 @@ from dataset.spool import hash64
 from dataset.store import CocoPart, CocoStore, StoredImage, sharded_store
 from pipeline.refine.carry import RefinedLayout, complete_set
 from pipeline.refine.distances import SetDistances, measure_set
-from pipeline.refine.journal import Journal
+from pipeline.refine.journal import OutcomeList
 from pipeline.refine.methods import METHOD_TABLE, Preparation
 from pipeline.refine.naming import NamingReport, measure_naming
 from pipeline.refine.photos import TargetPhotos, open_photos
@@ -91,7 +91,7 @@ def refine_set(settings: RefineSettings, console: Console, *, stop: Callable[[],
             method.prepare(settings, Preparation(store, pool, settings.out, console, stop))
             _refine_all(settings, method, result, console, stop)
             if not result.interrupted:
-                complete_set(layout, refinement, Journal(settings.out))
+                complete_set(layout, refinement, OutcomeList(settings.out))
                 _measure(settings, method, result, console)
         except BrokenPipeError:
             raise
@@ -210,7 +210,7 @@ def _refine_all(
     settings: RefineSettings, method: Any, result: RefineResult, console: Console, stop: Callable[[], bool]
 ) -> None:
     """Refine all pictures that are missing, in order, and count all."""
-    journal, began = Journal(settings.out), time.monotonic()
+    journal, began = OutcomeList(settings.out), time.monotonic()
     done = _finished(result.layout, journal)
     if done < result.total or not journal.finished:
         journal.keep(done)
@@ -235,7 +235,7 @@ def _work(settings: RefineSettings, pool: TargetPhotos, item: tuple[PictureTask,
     return refine_picture(settings, pool, *item)
 
 
-def _finished(layout: RefinedLayout, journal: Journal) -> int:
+def _finished(layout: RefinedLayout, journal: OutcomeList) -> int:
     """Return the number of the first pictures that are done and still there."""
     parts = {part.split: part for part in layout.store.parts}
     count = 0
@@ -264,7 +264,7 @@ def _tasks(layout: RefinedLayout, method: Any) -> Iterator[tuple[PictureTask, st
 def _measure(settings: RefineSettings, method: Any, result: RefineResult, console: Console) -> None:
     """Measure names and distances on some of the pictures."""
     console.print(f"measuring {count_of(min(result.total, NAMED), 'picture')} before and after", highlight=False)
-    journal = Journal(settings.out)
+    journal = OutcomeList(settings.out)
     sample = partial(sample_pairs, result.layout, journal, result.total)
     result.naming = measure_naming(sample(NAMED, before=method.DONORS), settings)
     result.distances = measure_set(sample(MEASURED_PICTURES), result.photos, MEASURED_PHOTOS, console)

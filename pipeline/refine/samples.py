@@ -17,7 +17,7 @@ from dataset.images import decode_image
 from dataset.records import ImageLabels, names_by_id
 from dataset.store import CocoPart, StoredImage
 from pipeline.refine.carry import RefinedLayout
-from pipeline.refine.journal import Journal
+from pipeline.refine.journal import OutcomeList
 from pipeline.refine.picture import PictureOutcome
 
 Pixels = NDArray[np.uint8]
@@ -37,7 +37,7 @@ class SamplePair:
 
 
 def sample_pairs(
-    layout: RefinedLayout, journal: Journal, total: int, most: int, *, before: int = 0
+    layout: RefinedLayout, journal: OutcomeList, total: int, most: int, *, before: int = 0
 ) -> Iterator[SamplePair]:
     """Iterate over about `most` pictures of the `total`, one by one, in order.
 
