@@ -50,6 +50,7 @@ TRAINING = (
     "detectors/recognition/embedder/test_class_centers.py",
     "detectors/recognition/embedder/test_train.py",
     "detectors/training/",
+    "pipeline/stream/test_training.py",
 )
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

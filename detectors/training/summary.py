@@ -57,7 +57,7 @@ def print_training(console: Console, summary: TrainSummary, next_command: str, *
     if summary.seconds:
         pace = f"{summary.images_per_second:.1f} {unit}/s, waiting for {unit} {summary.waiting:.1%} of the time"
         table.add_row("this run", f"{summary.seconds:.0f} s, {pace}")
-    for counts in summary.live:
+    for counts in filter(lambda counts: counts.scenes or counts.failed, summary.live):
         table.add_row("rendered", live_text(counts))
         if counts.failed:
             table.add_row(

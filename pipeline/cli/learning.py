@@ -47,10 +47,12 @@ STREAM = Use(
         **{
             f"render.{name}": {"name": f"--stream-{option}", "group": "Stream"}
             for name, option in (
-                *((name, name) for name in ("views", "backend", "preset", "workers", "cache")),
+                *((name, name) for name in ("views", "backend", "preset", "cache")),
                 *(("timeout_s", "timeout"), ("max_failures", "max-failures")),
             )
         },
+        # A training waits for scenes, and workers that are ahead of it stop.
+        "render.workers": {"name": "--stream-workers", "group": "Stream", "default": "auto"},
         **{f"render.backdrops.{name}": {"name": f"--stream-{name}", "group": "Stream"} for name in BACKDROPS},
     },
 )
