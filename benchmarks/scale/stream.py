@@ -1,7 +1,7 @@
 """A training on a stream of rendered images beside one on a folder that is rendered first, and the memory of a stream.
 
-    python benchmarks/stream.py                          # 160x120, workers 1 and 2
-    python benchmarks/stream.py --memory 300             # resident memory after 100, 200 and 300 scenes
+    python benchmarks/scale/stream.py                          # 160x120, workers 1 and 2
+    python benchmarks/scale/stream.py --memory 300             # resident memory after 100, 200 and 300 scenes
 
 Both see the same number of images; the folder holds as many scenes as the stream renders for them. Columns: seconds in
 all and of processors, images per second of the training alone, share of it spent waiting, scenes per second.
