@@ -108,9 +108,11 @@ def adapt_run(settings: AdaptSettings, console: Console) -> AdaptSummary:
     """
     from detectors.adapt.held_back import check_held_back
     from detectors.adapt.judge import AdaptSummary, judge_runs
+    from detectors.device import is_first_process
 
     if settings.judge is not None:
         check_held_back(settings.judge, settings)
     summary = method_module(settings.method).adapt(settings, console)
-    judged = judge_runs(settings, console) if settings.judge is not None and summary.finished else None
+    asked = settings.judge is not None and is_first_process()
+    judged = judge_runs(settings, console) if asked and summary.finished else None
     return AdaptSummary(**vars(summary), judged=judged)

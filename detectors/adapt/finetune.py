@@ -14,7 +14,9 @@ from detectors.training.summary import TrainSummary
 def check(settings: AdaptSettings) -> None:
     """Raise SynthError if there are no labelled photos."""
     if settings.data.real is None:
-        raise SynthError("no photos to adapt to", code="option-missing", hint="give --real")
+        others = "for photos without labels choose --method self-training, mean-teacher or adabn"
+        hint = "give --real" if settings.unlabelled is None else f"give --real; {others}"
+        raise SynthError("no labelled photos to adapt to", code="option-missing", hint=hint)
 
 
 def adapt(settings: AdaptSettings, console: Console) -> TrainSummary:

@@ -26,11 +26,14 @@ from detectors.augment.view import ImageWindow, compose
 from detectors.data.image_set import ImageSet
 from detectors.data.sample import Sample
 from detectors.models.detect import Detections
+from detectors.models.parts import covered_by
 
 # Size of the second view relative to the first, and of the part of the photo that the third one shows.
 SMALLER, MIDDLE = 0.8, 0.8
 # Overlap from which two boxes of one class, or of a photo, are the same product.
 SAME = 0.5
+# Share of a region inside a label from which it says nothing more: views cut products off.
+MOSTLY_IN = 0.7
 # Pixels of the network's input from the edge of the enlarged middle within which boxes are cut off.
 EDGE_PX = 3.0
 NO_BOX, COUNTS, BOXES = "no sure box", "other counts in other views", "other boxes in other views"
@@ -170,7 +173,9 @@ def _confirmed(found: Detections, others: Detections) -> NDArray[np.bool_]:
 
 
 def _apart(regions: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the regions that are not at the place of a label, each place once."""
+    """Return the regions that are not at the place of a label, or mostly in one, each place once."""
+    within = covered_by(torch.from_numpy(regions), torch.from_numpy(boxes)).numpy()
+    regions = regions[within < MOSTLY_IN]
     kept: list[int] = []
     for row in range(len(regions)):
         taken = np.concatenate([boxes, regions[kept]])

@@ -38,7 +38,8 @@ from detectors.models.detect import forward, read_in_batches
 from detectors.training.run import run_training
 from detectors.training.summary import TrainSummary
 
-LABELS = "pseudo_labels.json"
+# The labels, and beside them a link to the folder of the photos, where readers of COCO files look for it.
+LABELS, IMAGES = "pseudo_labels.json", "images"
 # Photos whose views are looked at together.
 PHOTOS_AT_ONCE = 4
 
@@ -121,8 +122,15 @@ def _label(
             hint="lower --method-option confidence=, agreement=; or train a better run first",
         )
     text = coco_text(photos, labels, start.classes, amodal=settings.data.boxes == "amodal")
+    _link_images(training.out / IMAGES, photos.root)
     write_atomic(training.out / LABELS, text.encode())
     return start
+
+
+def _link_images(link: Path, folder: Path) -> None:
+    if link.is_symlink():
+        link.unlink()
+    link.symlink_to(folder.resolve(), target_is_directory=True)
 
 
 def label_photos(
@@ -156,8 +164,8 @@ def coco_text(photos: ImageSet, labels: list[PhotoLabels], classes: Classes, *, 
         if one.refused:
             continue
         width, height = (int(side) for side in photos.sizes[index])
-        file = Path(photos.path(index)).resolve()
-        images.append({"id": index + 1, "file_name": str(file), "width": width, "height": height})
+        name = photos.file_names[index].decode()
+        images.append({"id": index + 1, "file_name": name, "width": width, "height": height})
         for box, label, score in zip(one.boxes, one.labels, one.scores, strict=True):
             annotations.append(
                 _annotation(box, index) | {"category_id": int(label) + 1, "score": round(float(score), 4)}

@@ -215,6 +215,14 @@ def test_a_consistent_photo_is_taken() -> None:
     assert made.ignored.tolist() == [[60.0, 5, 70, 15]]
 
 
+def test_a_product_that_a_view_cuts_off_is_not_doubtful() -> None:
+    """Its part lies in the label; a box that reaches well beyond it is another region."""
+    whole = view((INNER, 0, 0.9), (THIRD, 2, 0.7))
+    middle = view((INNER, 0, 0.9), ([10.0, 62, 14, 78], 2, 0.7), ([30.0, 20, 70, 40], 1, 0.3))
+    made = label_photo([whole, whole, middle], WINDOWS, TRUST)
+    assert made.refused == "" and len(made.boxes) == 2 and made.ignored.tolist() == [[30.0, 20, 70, 40]]
+
+
 def test_what_one_view_alone_is_sure_of_is_ignored() -> None:
     many = [(INNER, 0, 0.9), (OUTER, 1, 0.8), ([50.0, 12, 70, 30], 2, 0.9), ([12.0, 50, 30, 70], 0, 0.9)]
     other = [*many[:3], ([12.0, 50, 30, 70], 1, 0.9)]
