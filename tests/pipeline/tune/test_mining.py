@@ -128,14 +128,12 @@ def test_skus_are_compared_inside_their_scenes() -> None:
 
 def test_values_are_those_that_were_drawn() -> None:
     made = recipe_of(SCATTER)
+    scenes = [sample_scene(LIBRARY, made, seed=3, index=index, view=0, width=64, height=48) for index in range(10)]
     for one in conditions_of(made):
         if one.seen or one.key.endswith("count"):
             continue
         low, high = one.knob(made).ends(made)
-        values = []
-        for index in range(12):
-            scene = sample_scene(LIBRARY, made, seed=3, index=index, view=0, width=64, height=48)
-            values.append(one.value_of(scene, ()))
+        values = [one.value_of(scene, ()) for scene in scenes]
         assert np.nanmin(values) >= low - 1e-6 and np.nanmax(values) <= high + 1e-6, one.key
         assert np.nanstd(values) > 0, one.key
 
@@ -212,7 +210,7 @@ def test_dark_scenes_become_more_frequent_and_the_search_resumes(
     settings: TuneSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.tune.mining.open_namer", blind_in(dark=True))
-    calls = iter(range(17))
+    calls = iter(range(14))
     first = mine(settings, lambda: next(calls, None) is None)
     assert first.interrupted and 0 < first.scenes < 45 and not settings.out.exists()
     mining = mine(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -98,11 +99,10 @@ def test_a_factor_that_is_lost_counts_most(reference: Reference) -> None:
     assert mean_ratio(reference, empty)[0] == 20
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Sixteen pictures of the target, without labels."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen pictures of the target, without labels. Not to be changed."""
+    folder = tmp_path_factory.mktemp("photos")
     for number, one in enumerate(measurer().pictures(recipe_of(TARGET), seed=11, first=0, count=16)):
         Image.fromarray(one.pixels).save(folder / f"{number:02d}.png")
     return folder
@@ -176,7 +176,7 @@ def test_mistakes(settings: TuneSettings, tmp_path: Path) -> None:
     few = tmp_path / "few"
     few.mkdir()
     for file in sorted(cast(Path, settings.real).iterdir())[:5]:
-        file.rename(few / file.name)
+        shutil.copy(file, few)
     with raises("setting-invalid", found="5 photographs"):
         tune_recipe(replace(settings, real=few), quiet(), stop=lambda: False)
     (tmp_path / "mix.yaml").write_text("recipe: mix\nparts: [{of: tabletop}, {of: scatter}]")
