@@ -13,8 +13,8 @@ from pipeline.gap.measure import Floats, Ints, band_contrasts
 from pipeline.gap.pictures import Picture
 from pipeline.target.measure import noise_response
 
-# Side of the crops that are compared, pixels, and the smallest and the most of a picture that are.
-CROP_PX, SMALLEST_PX, PER_PICTURE = 64, 16, 8
+# Side of the crops that are compared, pixels, the smallest that are, and the most of a picture and of a set.
+CROP_PX, SMALLEST_PX, PER_PICTURE, MOST = 64, 16, 8, 2000
 # Random crops have this share of the root of the picture's area.
 RANDOM_SHARE = 0.2
 TURNS = 8
@@ -42,11 +42,12 @@ class Crops:
 
 
 def cut_crops(pictures: Sequence[Picture], *, boxes: bool, seed: int) -> Crops:
-    """Return at most PER_PICTURE crops of each picture: of its boxes, or of random places."""
+    """Return at most PER_PICTURE crops of each picture, MOST of all: of its boxes, or of random places."""
     pixels, owners, shapes = [], [], []
+    most = int(np.clip(MOST // max(len(pictures), 1), 1, PER_PICTURE))
     for number, picture in enumerate(pictures):
         rng = np.random.default_rng([seed, 2, number])
-        for box in _boxes_of(picture, rng, boxes=boxes):
+        for box in _boxes_of(picture, rng, most, boxes=boxes):
             pixels.append(_resized(picture.pixels, box))
             owners.append(number)
             width, height = box[2:] - box[:2]
@@ -55,14 +56,14 @@ def cut_crops(pictures: Sequence[Picture], *, boxes: bool, seed: int) -> Crops:
     return Crops(stacked, np.array(owners, np.int64), np.array(shapes).reshape(-1, 2))
 
 
-def _boxes_of(picture: Picture, rng: np.random.Generator, *, boxes: bool) -> Floats:
+def _boxes_of(picture: Picture, rng: np.random.Generator, most: int, *, boxes: bool) -> Floats:
     height, width = picture.pixels.shape[:2]
     if boxes:
         assert picture.boxes is not None
         found = picture.boxes[((picture.boxes[:, 2:] - picture.boxes[:, :2]) >= SMALLEST_PX).all(axis=1)]
-        return found[np.sort(rng.permutation(len(found))[:PER_PICTURE])]
+        return found[np.sort(rng.permutation(len(found))[:most])]
     side = int(np.clip(RANDOM_SHARE * np.sqrt(width * height), min(SMALLEST_PX, width, height), min(width, height)))
-    corners = rng.random((PER_PICTURE, 2)) * [width - side, height - side]
+    corners = rng.random((most, 2)) * [width - side, height - side]
     return np.concatenate([corners, corners + side], axis=1)
 
 

@@ -32,7 +32,7 @@ class GapSettings:
         None
     )
     pictures: Annotated[
-        int, Option("Number of pictures of each side at most.", "Data", "--max-pictures", minimum=4, maximum=10_000)
+        int, Option("Number of pictures of each side at most.", "Data", "--max-pictures", minimum=4, maximum=2000)
     ] = 200
     weights: Annotated[
         str, Option("Weights of the feature space of the kernel distance.", "Model", parse="feature_weights")

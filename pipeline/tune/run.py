@@ -298,11 +298,12 @@ def _verdict(evidence: HeldOutEvidence | None) -> str:
     if evidence is None:
         return "no trial was better than the recipe as it is, which was written unchanged"
     one = evidence.comparison
-    difference = f"{one.after - one.before:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
+    numbers = f"{one.before:.2f} -> {one.after:.2f}, {one.after - one.before:+.2f} ({one.low:+.2f} to {one.high:+.2f})"
+    if evidence.scores is not None:
+        numbers = "AP {:.3f} -> {:.3f}".format(*evidence.scores)
     if one.better:
-        return f"better on held-out photographs and scenes: {one.before:.2f} -> {one.after:.2f}, {difference}"
-    what = f"{one.before:.2f} -> {one.after:.2f}, {difference}"
-    return f"not better beyond doubt on held-out photographs and scenes ({what}): the recipe was written unchanged"
+        return f"better on held-out photographs and scenes: {numbers}"
+    return f"not better beyond doubt on held-out photographs and scenes ({numbers}): the recipe was written unchanged"
 
 
 def _tuned_keys(space: SearchSpace, tuned: SceneRecipe, found: Mapping[str, float]) -> list[TunedKey]:

@@ -46,7 +46,7 @@ class TuneSettings:
         None
     )
     photos: Annotated[
-        int, Option("Number of photographs measured at most.", "Data", "--max-photos", minimum=8, maximum=10_000)
+        int, Option("Number of photographs measured at most.", "Data", "--max-photos", minimum=8, maximum=2000)
     ] = 200
     report: Annotated[Path | None, Option("Page with the evidence.", "Output", shown="as --out, ending in .html")] = (
         None
