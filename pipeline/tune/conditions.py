@@ -108,21 +108,21 @@ def _warmth(scene: SceneSpec, annotations: Sequence[Annotation]) -> float:
     return red / blue
 
 
-SIZE, CROWDING = "objects' size", "how far boxes overlap"
+SIZE, CROWDING = "object size", "overlap"
 # The first condition of several with the same values that a recipe has is taken.
 CONDITIONS = (
     Condition("camera.like", _side, SIZE),
     Condition("products.size", _side, SIZE),
     Condition("camera.distance", _side, SIZE, sign=-1),
     Condition("products.density", _overlap, CROWDING),
-    Condition("products.count", _count("", "product"), "products"),
+    Condition("products.count", _count("", "product"), "number of products"),
     Condition("distractors.count", _count("distractor", "prop")),
     Condition("camera.lens_mm", lambda scene, annotations: lens_of(scene.camera)),
     Condition("camera.height_deg", _elevation),
     Condition("table.gain", _table_gain),
     Condition("background.gain", _background_gain),
     Condition("lights.strength", lambda scene, annotations: scene.environment.strength),
-    Condition("lights.area_count", lambda scene, annotations: float(len(scene.lights)), "lamps"),
+    Condition("lights.area_count", lambda scene, annotations: float(len(scene.lights)), "number of lamps"),
     Condition("sensor.exposure_ev", _sensor("exposure_ev")),
     Condition("sensor.contrast", _sensor("contrast")),
     Condition("sensor.saturation", _sensor("saturation")),

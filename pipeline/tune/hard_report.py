@@ -15,7 +15,7 @@ from assets.files.atomic import write_atomic
 from detectors.evaluate.page.templates import open_templates
 from pipeline.target.charts import data_url
 from pipeline.tune.concentrations import Concentration
-from pipeline.tune.conditions import THIRDS
+from pipeline.tune.conditions import CONDITIONS, THIRDS
 from pipeline.tune.mining import HardScene, Mining
 
 LISTED = 12
@@ -80,8 +80,11 @@ def print_mining(console: Console, mining: Mining) -> None:
 
 
 def part_of(one: Concentration) -> str:
-    """Return the part of a range in a word; "" for a SKU."""
-    return f"{THIRDS[one.part]} third" if one.part >= 0 else ""
+    """Return the part of a range in words: a third of what was drawn, or of what it decides; "" for a SKU."""
+    if one.part < 0:
+        return ""
+    seen = next((condition.seen for condition in CONDITIONS if condition.key == one.name), "")
+    return f"{THIRDS[one.part]} third" + (f" of {seen}" if seen else "")
 
 
 def write_mining_page(mining: Mining, path: Path) -> None:

@@ -316,7 +316,7 @@ def _notes(
 ) -> list[str]:
     notes = [
         f"{one.condition.key}: {one.found.rate:.2f} failures a product in its {THIRDS[one.found.part]} third"
-        f"{f' by {one.condition.seen}' if one.condition.seen else ''}, "
+        f"{f' of {one.condition.seen}' if one.condition.seen else ''}, "
         f"{one.found.elsewhere:.2f} elsewhere (p {one.found.p:.3f})"
         for one in variants
     ]
