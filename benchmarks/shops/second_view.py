@@ -1,6 +1,6 @@
 """Seconds of the first view of a scene and of its further views, with every step of them.
 
-    python benchmarks/shops/second_view.py --scenes 6
+    python benchmarks/shops/second_view.py --scenes 6 --size 640 480
 
 Every scene shows products that the process has not seen, as in a large catalogue; their meshes are in the cache folder.
 Seconds are of the processor, so that other work on the machine counts for little.
@@ -43,7 +43,8 @@ VIEWS = 3
 @click.option(
     "--recipe", "recipes", multiple=True, default=("shelf", "fridge", "endcap", "tabletop"), show_default=True
 )
-def main(scenes: int, recipes: tuple[str, ...]) -> None:
+@click.option("--size", type=(int, int), default=(640, 480), show_default=True, help="Width and height.")
+def main(scenes: int, recipes: tuple[str, ...], size: tuple[int, int]) -> None:
     """Measure and print one table of medians over the scenes."""
     with tempfile.TemporaryDirectory() as folder:
         skus = Path(folder) / "list.csv"
@@ -54,19 +55,22 @@ def main(scenes: int, recipes: tuple[str, ...]) -> None:
             for _ in range(2):
                 library = Library(load_catalog(str(skus)), Backdrops.open(), cache_dir=cache_folder(), memory_mb=1024)
                 backend = open_backend(library, RenderSettings("raster", samples=4, threads=1))
-                rows = [_scene(library, backend, load_recipe(name), index) for index in range(scenes)]
+                rows = [_scene(library, backend, load_recipe(name), index, size) for index in range(scenes)]
                 backend.close()
             _add(table, name, rows)
         Console(width=120).print(table)
 
 
-def _scene(library: Library, backend: Backend, recipe: Recipe, index: int) -> list[list[float]]:
+def _scene(library: Library, backend: Backend, recipe: Recipe, index: int, size: tuple[int, int]) -> list[list[float]]:
     """Return the seconds of each step of each view of a scene."""
-    return [_view(library, backend, recipe, index, view) for view in range(VIEWS)]
+    return [_view(library, backend, recipe, index, view, size) for view in range(VIEWS)]
 
 
-def _view(library: Library, backend: Backend, recipe: Recipe, index: int, view: int) -> list[float]:
+def _view(
+    library: Library, backend: Backend, recipe: Recipe, index: int, view: int, size: tuple[int, int]
+) -> list[float]:
     seconds: list[float] = []
+    width, height = size
 
     def timed(step: Callable[[], Any]) -> Any:
         start = time.process_time()
@@ -74,7 +78,7 @@ def _view(library: Library, backend: Backend, recipe: Recipe, index: int, view: 
         seconds.append(time.process_time() - start)
         return made
 
-    scene = timed(lambda: sample_scene(library, recipe, seed=0, index=index, view=view, width=640, height=480))
+    scene = timed(lambda: sample_scene(library, recipe, seed=0, index=index, view=view, width=width, height=height))
     timed(lambda: annotate(scene, trace_geometry(scene, library)))
     light = timed(lambda: composite(render_light(backend, scene), scene, library.backdrops))
     timed(lambda: develop(light, scene.sensor))
