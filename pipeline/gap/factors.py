@@ -29,7 +29,9 @@ OFFSET = Statistic("place", "distance of a box from the middle of the picture, 1
 AGAINST = Statistic("light on objects", "luminance of a box over that outside of all boxes", "stops")
 BLOWN = Statistic("blown out", "share of pixels at the end of the scale in a channel", "%", decimals=1)
 BANDS = tuple(
-    Statistic(f"contrast at {sigma:g} px", f"deviation of grey in the octave from {sigma:g} px", "of 255", log=True)
+    Statistic(
+        f"contrast at {sigma:g} px", f"deviation of grey in the octave from {sigma:g} px, of its mean", "%", log=True
+    )
     for sigma in BAND_SIGMAS[:-1]
 )
 

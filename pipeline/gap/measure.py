@@ -74,12 +74,17 @@ def _of_picture(picture: Picture, *, detail: bool) -> list[tuple[Statistic, floa
 
 
 def band_contrasts(pixels: NDArray[np.uint8]) -> list[float]:
-    """Return the standard deviation of grey, of 255, in octaves: differences of Gaussians of BAND_SIGMAS."""
+    """Return the standard deviation of grey, % of its mean, in octaves: differences of Gaussians of BAND_SIGMAS.
+
+    Relative to the mean, so that a darker picture has no less contrast: Peli, "Contrast in complex images", Journal of
+    the Optical Society of America A 7 (1990).
+    """
     import cv2
 
     grey = (pixels.astype(np.float32) @ LUMINANCE).astype(np.float32)
     levels = [cv2.GaussianBlur(grey, (0, 0), sigma, borderType=cv2.BORDER_REFLECT) for sigma in BAND_SIGMAS]
-    return [float((fine - coarse).std()) for fine, coarse in pairwise(levels)]
+    mean = max(float(grey.mean()), 1.0)
+    return [100 * float((fine - coarse).std()) / mean for fine, coarse in pairwise(levels)]
 
 
 def _of_objects(picture: Picture, side: float) -> dict[Statistic, Floats]:
