@@ -25,8 +25,14 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from assets.progress import Reporter
+from pipeline.cli.output import json_value
 from pipeline.gap.calibration import GapRow, add_row
+from pipeline.gap.page import write_page
 from pipeline.gap.proxy import score_run
+from pipeline.gap.report import summarize_gap
+from pipeline.gap.run import measure_gap
+from pipeline.gap.settings import GapSettings
 
 BASE: dict[str, Any] = {"recipe": "tabletop", "products": {"count": [6, 14]}, "distractors": {"count": [2, 8]}}
 # Name -> changes of the first recipe, and the factor that they push away.
@@ -60,7 +66,11 @@ def main(data: Path, out: Path, scenes: int, size: str, steps: int, minutes: flo
             render(data, out, name, scenes, size)
     for name in RECIPES:
         if time.monotonic() < end and not (out / f"{name}.json").exists() and (out / name / "annotations").is_dir():
-            measure(data, out, name)
+            measure(out / name, data / "hope_real" / "train.json", out / f"{name}.json")
+    for name in RECIPES:
+        file = out / f"{name}-from-base.json"
+        if time.monotonic() < end and name != "base" and not file.exists() and (out / name / "annotations").is_dir():
+            measure(out / name, out / "base", file, weights="none")
     for name in RECIPES:
         if steps and time.monotonic() < end and name not in measured(out) and (out / f"{name}.json").exists():
             train(data, out, name, steps)
@@ -86,11 +96,14 @@ def render(data: Path, out: Path, name: str, scenes: int, size: str) -> None:
     synth("render", *words, "--scenes", scenes, "--size", size, "--out", out / name, "--quiet")
 
 
-def measure(data: Path, out: Path, name: str) -> None:
-    """Measure the gap of one recipe, and keep its numbers."""
-    words = ("--out", out / f"{name}.html", "--json")
-    found = synth("gap", out / name, data / "hope_real" / "train.json", *words)
-    (out / f"{name}.json").write_text(found)
+def measure(rendered: Path, real: Path, file: Path, weights: str = "packaged") -> None:
+    """Measure a gap and keep its numbers."""
+    began = time.process_time()
+    settings = GapSettings(rendered, real, out=file.with_suffix(".html"), weights=weights)
+    report = measure_gap(settings, Reporter(Console(quiet=True)))
+    write_page(report, settings.out)
+    content = {**vars(summarize_gap(report)), "cpu_seconds": time.process_time() - began}
+    file.write_text(json.dumps(json_value(content)))
 
 
 def train(data: Path, out: Path, name: str, steps: int) -> None:
@@ -120,25 +133,41 @@ def measured(out: Path) -> dict[str, float]:
 def print_tables(console: Console, out: Path) -> None:
     """Print what each recipe's gap is, whether the factor pushed away is found, and what gaps foretell."""
     aps = measured(out)
-    table = Table(
-        "recipe", "pushed", "its place", "times", "farthest", "times", "mean", "AUC", "kernel", "crops", "AP", "s"
+    titles = (
+        "recipe",
+        "pushed",
+        "farthest from base",
+        "AUC",
+        "from photos",
+        "farthest",
+        "AUC",
+        "kernel",
+        "crops",
+        "AP",
     )
+    table = Table(*titles, "s")
     for name, (_, pushed) in RECIPES.items():
         if not (out / f"{name}.json").exists():
             continue
         found = json.loads((out / f"{name}.json").read_text())
-        names = [one["name"] for one in found["factors"]]
-        place = names.index(pushed) if pushed else -1
-        own = [str(place + 1), f"{found['factors'][place]['ratio']:.1f}"] if pushed else ["", ""]
+        base = out / f"{name}-from-base.json"
+        cells = from_base(json.loads(base.read_text()), pushed) if base.exists() else ["", ""]
+        farthest = f"{found['factors'][0]['name']} {found['factors'][0]['ratio']:.1f}"
         kernels = [f"{one['distance']['value']:.0f}" for one in found["kernels"]]
-        whole = [f"{found['measures']['mean of factors']:.2f}", f"{found['classifier']['auc']['value']:.3f}", *kernels]
+        whole = [f"{found['measures']['mean of factors']:.2f}", farthest, f"{found['classifier']['auc']['value']:.2f}"]
         ap = f"{aps[name]:.3f}" if name in aps else "–"
-        table.add_row(
-            name, pushed, *own, names[0], f"{found['factors'][0]['ratio']:.1f}", *whole, ap, f"{found['seconds']:.0f}"
-        )
+        table.add_row(name, pushed, *cells, *whole, *kernels, ap, f"{found['cpu_seconds']:.0f}")
     console.print(table)
     if len(aps) > 1:
         console.print(synth("gap-calibrate", out / "gaps.jsonl", "--out", out / "calibration.html"), highlight=False)
+
+
+def from_base(found: Any, pushed: str) -> list[str]:
+    """Return the factors that moved most from the first recipe, with the place of the one pushed, and the AUC."""
+    names = [one["name"] for one in found["factors"]]
+    most = ", ".join(f"{one['name']} {one['ratio']:.0f}" for one in found["factors"][:2])
+    place = f" ({names.index(pushed) + 1}.)" if pushed in names else ""
+    return [most + place, f"{found['classifier']['auc']['value']:.2f}"]
 
 
 if __name__ == "__main__":
