@@ -36,6 +36,7 @@ TASKS = (
     "adapt",
     "evaluate",
     "gap",
+    "refine",
     "tune",
     "predict",
     "recognize",

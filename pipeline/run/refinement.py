@@ -26,6 +26,13 @@ class Refinement(StoredIdentity):
     photo_count: Count
     source: Sha256
 
+    def differing(self, new: StoredIdentity) -> list[str]:
+        """Return a line for each field and each setting that is another in `new`."""
+        lines = [line for line in super().differing(new) if not line.startswith("settings: ")]
+        now = new.settings if isinstance(new, Refinement) else {}
+        names = [name for name in {**self.settings, **now} if self.settings.get(name) != now.get(name)]
+        return lines + [f"{name}: was {self.settings.get(name)!r}, now {now.get(name)!r}" for name in names]
+
     @property
     def words(self) -> str:
         """What was done, in words."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from assets.errors import SynthError
+from assets.files.models import check_model
 from dataset.categories import same_category
 from dataset.checksums import CHECKSUMS
 from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord
@@ -19,6 +20,7 @@ from dataset.storage.path import StoragePath
 from dataset.store import ShardImages, ShardStore
 from dataset.values import short
 from pipeline.jobs.settings import JOB
+from pipeline.run.refinement import Refinement
 from pipeline.shards.about import read_about
 from pipeline.verify.checksums import NO_CHECKSUMS, check_location_checksums
 from pipeline.verify.extras import EXTRA_CHECKS, decode_png
@@ -59,6 +61,7 @@ class ShardChecks:
             tally.add(check_location_checksums(location, shards))
         else:
             tally.skipped.append(NO_CHECKSUMS)
+        _note_refined(location, tally)
         _categories.cache_clear()  # a set may have changed since this process last looked
 
     def check_part(self, part: ShardImages) -> Iterator[ImageFindings]:
@@ -78,6 +81,18 @@ class ShardChecks:
             tally.skipped += again.skipped
             tally.scenes, tally.rendered = again.scenes, again.rendered
             tally.interrupted = tally.stop()
+
+
+def _note_refined(location: StoragePath, tally: Tally) -> None:
+    """Note that pictures were refined, where the set that was packed says so."""
+    packed = read_about(location).rendered
+    said = packed.get("refined") if isinstance(packed, dict) else None
+    if said is None:
+        return
+    try:
+        tally.note_refined(check_model(Refinement, said, "refined", location.locate("dataset.json")))
+    except SynthError as error:
+        tally.add([Violation("dataset.json", str(error))])
 
 
 def _check_categories(categories: Sequence[CategoryRecord]) -> Iterator[Violation]:

@@ -14,6 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 from dataset.layout import Layout
+from dataset.storage.path import StoragePath
 from pipeline.cli.main import main
 from pipeline.preview.draw import preview_set
 from pipeline.preview.types import PreviewSettings
@@ -23,6 +24,8 @@ from pipeline.refine.run import RefineResult, refine_set
 from pipeline.refine.settings import RefineSettings
 from pipeline.run.render import run_render
 from pipeline.run.settings import RunSettings
+from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import PackSettings
 from support.console import quiet
 from support.errors import raises
 from support.sets.shapes import write_shapes
@@ -87,6 +90,12 @@ def test_labels_and_files_stay_and_the_set_is_verified(
     assert "refined by statistics towards 3 photographs" in report.refined
     assert len(report.skipped) == 1 and report.refined in report.skipped[0]
     preview_set(str(set_by_statistics), set_by_statistics.with_name("preview.png"), PreviewSettings())
+
+
+def test_shards_of_a_refined_set_say_so(set_by_statistics: Path, tmp_path: Path) -> None:
+    pack_data(set_by_statistics, StoragePath(str(tmp_path / "packed")), QUIET, PackSettings())
+    report = verified(tmp_path / "packed")
+    assert report.violations == () and "refined by statistics" in report.refined
 
 
 def test_what_was_changed_afterwards_is_found(set_by_statistics: Path, tmp_path: Path, cache: Path) -> None:
