@@ -32,6 +32,8 @@ from detectors.models.parts import covered_by
 SMALLER, MIDDLE = 0.8, 0.8
 # Overlap from which two boxes of one class, or of a photo, are the same product.
 SAME = 0.5
+# Least side of a box in pixels of the photo: what lies beyond its edge leaves slivers.
+MIN_SIDE_PX = 1.0
 # Share of a region inside a label from which it says nothing more: views cut products off.
 MOSTLY_IN = 0.7
 # Pixels of the network's input from the edge of the enlarged middle within which boxes are cut off.
@@ -102,12 +104,12 @@ class PhotosInViews(Dataset[Any]):
 
 
 def in_photo(output: dict[str, Any], window: ImageWindow) -> Detections:
-    """Return the detections in a view in pixels of the photo, those cut off by the view's edge without a place."""
+    """Return the detections in a view in pixels of the photo, cut off at the edges of what the view shows."""
     boxes = output["boxes"].float().cpu().numpy().astype(np.float64)
     target, source = np.tile(window.target[:2], 2), np.tile(window.source[:2], 2)
     x0, y0, x1, y1 = window.source
     moved = np.clip((boxes - target) / np.tile(window.scale, 2) + source, [x0, y0, x0, y0], [x1, y1, x1, y1])
-    kept = ((moved[:, 2:] - moved[:, :2]) > 0).all(1)
+    kept = ((moved[:, 2:] - moved[:, :2]) >= MIN_SIDE_PX).all(1)
     labels, scores = output["labels"].cpu().numpy(), output["scores"].float().cpu().numpy()
     return Detections(moved[kept].astype(np.float32), labels[kept].astype(np.int32), scores[kept].astype(np.float32))
 

@@ -16,7 +16,7 @@ from detectors.adapt.distill import confidence, distill
 from detectors.adapt.fda import swap_amplitudes
 from detectors.adapt.features import pooled, pooled_boxes, pooled_cells
 from detectors.adapt.norms import adaptable_norms, estimate_norms
-from detectors.adapt.pseudo_labels import BOXES, COUNTS, NO_BOX, Trust, label_photo
+from detectors.adapt.pseudo_labels import BOXES, COUNTS, NO_BOX, Trust, in_photo, label_photo
 from detectors.adapt.views import mask_blocks, strong_settings, weak_settings
 from detectors.augment import augment
 from detectors.augment.view import ImageWindow
@@ -204,6 +204,19 @@ def view(*rows: tuple[list[float], int, float]) -> Detections:
     boxes, labels, scores = ([row[place] for row in rows] for place in range(3))
     shaped = np.array(boxes, np.float32).reshape(-1, 4)
     return Detections(shaped, np.array(labels, np.int32), np.array(scores, np.float32))
+
+
+def test_detections_are_placed_in_the_photo() -> None:
+    """From each view the same box; what lies in the padding or is a sliver is dropped."""
+    wanted = torch.tensor([[20.0, 30, 60, 70]])
+    for window in WINDOWS:
+        scale, (left, top, *_), (x, y, *_) = window.scale, window.target, window.source
+        moved = (wanted - torch.tensor([x, y] * 2)) * torch.tensor([*scale, *scale]) + torch.tensor([left, top] * 2)
+        boxes = torch.cat([moved, torch.tensor([[-9.0, -9, left + 0.4, 50], [-30.0, -30, -9, -9]])])
+        output = {"boxes": boxes, "labels": torch.tensor([2, 0, 1]), "scores": torch.tensor([0.9, 0.8, 0.7])}
+        found = in_photo(output, window)
+        np.testing.assert_allclose(found.boxes, wanted.numpy(), atol=1e-4)
+        assert found.labels.tolist() == [2]
 
 
 def test_a_consistent_photo_is_taken() -> None:
