@@ -124,7 +124,7 @@ def judge_runs(settings: JudgeSettings, console: Console) -> Judged:
         first.report.groups,
         first.report.boxes,
         (_row(first), *_rows(others, changes, first)),
-        _notes(loaded, settings),
+        (*_notes(loaded, settings), *_doubts(changes)),
     )
     write_atomic(settings.out / FILE, json_text(asdict(judged)).encode())
     page = _write_page(found, changes, settings)
@@ -185,6 +185,13 @@ def _notes(loaded: dict[str, Checkpoint], settings: JudgeSettings) -> tuple[str,
     elif loaded[ORACLE].settings.value("data") is not None and not _had_labels(loaded[ORACLE]):
         notes.append(f"{settings.oracle} was trained without labelled real photos: it is no oracle")
     return tuple(notes)
+
+
+def _doubts(changes: Sequence[Comparison]) -> list[str]:
+    """Return a note if the distance that is to be closed may be none."""
+    oracles = [change for change in changes if change.second == ORACLE]
+    unclear = [change for change in oracles if not change.ap.low > 0]
+    return ["the oracle is not clearly better than the run: shares of the gap say little" for _ in unclear]
 
 
 def _had_labels(oracle: Checkpoint) -> bool:
