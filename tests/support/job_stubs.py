@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,16 +54,21 @@ def job_at(out: Path | str, sku_list: Path, **changes: Any) -> JobSettings:
     return replace(job, **own)
 
 
-def run(settings: JobSettings, scene: Any = None, share: float | None = 0.8, **how: Any) -> JobSummary:
-    """Runs a job of stand-in scenes."""
+def run(
+    settings: JobSettings, scene: Any = None, share: float | None = 0.8, *, processes: bool = False, **how: Any
+) -> JobSummary:
+    """Runs a job of stand-in scenes; plain ones in this process, unless worker processes are what is tested."""
     # Not at the top: workers, which import this file, need none of it.
     from rich.console import Console
 
     from assets.progress import Reporter
     from pipeline.jobs.run import run_job
+    from support.work_here import work_here
 
+    here = scene is None and not processes and settings.engine == "local"
     job = SceneFunctions(scene or write_scene, how.pop("start", start_nothing))
-    return run_job(settings, Reporter(Console(file=io.StringIO())), job, share=share, **how)
+    with work_here() if here else nullcontext():
+        return run_job(settings, Reporter(Console(file=io.StringIO())), job, share=share, **how)
 
 
 def files_of(place: StoragePath | Path) -> dict[str, bytes]:

@@ -44,7 +44,7 @@ def test_every_sku_is_seen_often_enough_in_the_end(tmp_path: Path, listed: Path)
 
 def test_any_number_of_workers_and_views_make_the_same_bytes(tmp_path: Path, listed: Path) -> None:
     for name, workers in (("one", 1), ("three", 3)):
-        run(job_at(tmp_path / name, listed, workers=workers, views=2))
+        run(job_at(tmp_path / name, listed, workers=workers, views=2), processes=True)
     assert files_of(tmp_path / "one") == files_of(tmp_path / "three")
 
 
@@ -148,7 +148,7 @@ def test_a_second_driver_is_refused_and_cancel_ends_the_first(tmp_path: Path, li
         assert time.monotonic() < deadline
         time.sleep(0.05)
     with raises("output-locked"):
-        run(settings)
+        run(settings, processes=True)
     kept = read_settings(place, tmp_path / "recipe.yaml")
     assert job_status(kept).running
     counts = write_index_now(kept)

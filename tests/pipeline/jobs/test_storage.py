@@ -92,7 +92,7 @@ def test_a_job_in_a_bucket_is_cancelled_and_goes_on(tmp_path: Path, bucket: str)
         assert time.monotonic() < deadline
         time.sleep(0.05)
     with raises("output-locked"):
-        run(settings)
+        run(settings, processes=True)
     cancel_job(StoragePath(bucket))
     driver.join(20)
     assert ended[0].ended == "cancelled"
