@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from pipeline.workers.process import SceneFunctions
 from support import jobs
 from support.errors import raises
 from support.jobs import files_of
+from support.work_here import work_here
 
 
 def settings_for(tmp_path: Path, **changes: object) -> RunSettings:
@@ -29,6 +30,13 @@ def settings_for(tmp_path: Path, **changes: object) -> RunSettings:
         sku_list=demo_list(), out=tmp_path / "set", scenes=4, cache=tmp_path / "cache", max_failures=0.5
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def here() -> Iterator[None]:
+    """Workers in this process, for what has nothing to do with theirs."""
+    with work_here():
+        yield
 
 
 def run(settings: RunSettings, scene: Callable[[RunSettings, int], tuple[int, int]]) -> RunSummary:
@@ -66,12 +74,14 @@ def test_a_process_that_grew_too_large_is_replaced_after_its_scene(
     assert len({file.name.split("-")[2] for file in settings.out.glob(".process-*")}) == 4
 
 
+@pytest.mark.usefixtures("here")
 def test_a_broken_scene_ends_no_run_and_is_not_tried_twice(tmp_path: Path) -> None:
     summary = run(settings_for(tmp_path), jobs.fails)
     assert summary.images == 3
     assert "the mesh has no triangles" in summary.failures[0].reason
 
 
+@pytest.mark.usefixtures("here")
 def test_failed_scenes_are_made_when_the_cause_is_mended(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     run(settings, jobs.fails)
@@ -80,11 +90,13 @@ def test_failed_scenes_are_made_when_the_cause_is_mended(tmp_path: Path) -> None
     assert not Layout(settings.out).failures.exists()
 
 
+@pytest.mark.usefixtures("here")
 def test_too_many_failures_stop_the_run(tmp_path: Path) -> None:
     with raises("scenes-failed", what="4 of 4 scenes failed", expected="at most 10%"):
         run(settings_for(tmp_path, scenes=30, max_failures=0.1), jobs.fails_everywhere)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_full_disk_stops_the_run_and_keeps_what_is_there(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     with raises("disk-full", found="No space left", hint="finished work is kept"):
@@ -116,6 +128,7 @@ def test_an_abandoned_run_leaves_no_workers_and_no_temporary_files(
     assert [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())] == []
 
 
+@pytest.mark.usefixtures("here")
 def test_the_same_run_twice_does_nothing_and_more_scenes_extend_it(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     run(settings, jobs.write_scene)
@@ -126,6 +139,7 @@ def test_the_same_run_twice_does_nothing_and_more_scenes_extend_it(tmp_path: Pat
     assert (summary.made, summary.found, summary.images) == (2, 4, 6)
 
 
+@pytest.mark.usefixtures("here")
 def test_too_many_scenes_asked_for_can_be_taken_back_before_they_are_rendered(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     run(settings, jobs.write_scene)
@@ -139,6 +153,7 @@ def test_too_many_scenes_asked_for_can_be_taken_back_before_they_are_rendered(tm
         run(settings, jobs.write_scene)
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("change", "code", "told"),
     [
@@ -183,6 +198,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         run(settings_for(tmp_path, out=tmp_path / "file" / "set"), jobs.write_scene)
 
 
+@pytest.mark.usefixtures("here")
 def test_what_a_killed_run_left_half_written_is_cleaned_up(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     run(settings, jobs.write_scene)
@@ -192,6 +208,7 @@ def test_what_a_killed_run_left_half_written_is_cleaned_up(tmp_path: Path) -> No
     assert not list(settings.out.rglob("*.tmp"))
 
 
+@pytest.mark.usefixtures("here")
 def test_damaged_labels_are_told_with_their_file(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     run(settings, jobs.write_scene)

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from render.recipes import load_recipe
 from support import jobs
 from support.console import quiet
 from support.errors import raises
+from support.work_here import work_here
 
 Scene = Callable[[RunSettings, int], tuple[int, int]]
 
@@ -43,6 +44,13 @@ def settings_for(tmp_path: Path, **changes: object) -> RunSettings:
         sku_list=demo_list(), out=tmp_path / "set", scenes=5, cache=tmp_path / "cache", workers=2, max_failures=0.5
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def here() -> Iterator[None]:
+    """Workers in this process, for what has nothing to do with theirs."""
+    with work_here():
+        yield
 
 
 def run(settings: RunSettings, scene: Scene, **job: object) -> RunSummary:
@@ -173,6 +181,7 @@ def test_failures_are_told_once_and_no_longer_than_they_last(tmp_path: Path) -> 
     assert not path.exists()
 
 
+@pytest.mark.usefixtures("here")
 def test_a_run_of_failures_alone_stops_early_and_the_last_bad_scenes_of_a_set_do_not(tmp_path: Path) -> None:
     with raises("scenes-failed", what="10 of 10 scenes failed"):
         run(settings_for(tmp_path, scenes=1000), jobs.fails_everywhere)
@@ -230,6 +239,7 @@ def test_a_mesh_that_vanishes_in_the_middle_fails_its_scenes_until_it_is_back(tm
     assert not Layout(settings.out).failures.exists()
 
 
+@pytest.mark.usefixtures("here")
 def test_more_scenes_of_other_products_are_refused_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +255,7 @@ def test_more_scenes_of_other_products_are_refused_before_anything_is_written(
     assert run(settings, jobs.write_scene).found == 1
 
 
+@pytest.mark.usefixtures("here")
 def test_a_list_that_changes_in_the_middle_lets_no_new_worker_start(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     run(settings, jobs.write_scene)
@@ -256,6 +267,7 @@ def test_a_list_that_changes_in_the_middle_lets_no_new_worker_start(tmp_path: Pa
         check_sources(Layout(settings.out), load_catalog(shorter), recipe, settings.backend)
 
 
+@pytest.mark.usefixtures("here")
 def test_files_that_go_missing_in_the_middle_never_end_well(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, workers=1)
     with raises("scenes-lost", what="1 rendered scene", hint="same command"):

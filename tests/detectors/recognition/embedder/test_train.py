@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from io import StringIO
@@ -99,22 +100,39 @@ def test_stopped_and_gone_on_is_as_if_never_stopped(loss: str, data: Path, tmp_p
     assert train(data, tmp_path / "killed", **fields).seconds == 0.0
 
 
-def test_an_orderly_stop_keeps_the_step(data: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short training that nothing happened to."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    train(data, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def stopped(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same training, stopped by a signal after four steps. Not to be changed."""
+    out = tmp_path_factory.mktemp("runs") / "stopped"
     with pytest.MonkeyPatch.context() as patch:
         at_step(patch, 4, lambda: os.kill(os.getpid(), signal.SIGINT))
-        summary = train(data, tmp_path / "run")
-    assert not summary.finished and load_embedder_checkpoint(tmp_path / "run" / LAST).step == 4
+        summary = train(data, out)
+    assert not summary.finished and load_embedder_checkpoint(out / LAST).step == 4
+    return out
+
+
+def assert_same_as(whole: Path, run: Path) -> None:
+    one, other = (load_embedder_checkpoint(folder / LAST) for folder in (whole, run))
+    assert same(one.weights, other.weights) and same(one.training, other.training)
+
+
+def test_an_orderly_stop_keeps_the_step(data: Path, whole: Path, stopped: Path, tmp_path: Path) -> None:
+    shutil.copytree(stopped, tmp_path / "run")
     train(data, tmp_path / "run")
-    train(data, tmp_path / "whole")
-    whole, again = (load_embedder_checkpoint(tmp_path / name / LAST) for name in ("whole", "run"))
-    assert same(whole.weights, again.weights) and same(whole.training, again.training)
+    assert_same_as(whole, tmp_path / "run")
 
 
-def test_resumes_what_earlier_versions_saved(data: Path, tmp_path: Path) -> None:
+def test_resumes_what_earlier_versions_saved(data: Path, whole: Path, stopped: Path, tmp_path: Path) -> None:
     """They kept centers, look-alikes and the losses of an epoch under other names."""
-    with pytest.MonkeyPatch.context() as patch:
-        at_step(patch, 4, lambda: os.kill(os.getpid(), signal.SIGINT))
-        train(data, tmp_path / "run")
+    shutil.copytree(stopped, tmp_path / "run")
     saved = load_embedder_checkpoint(tmp_path / "run" / LAST)
     training, record = dict(saved.training), saved.training["record"]
     losses, loss = training.pop("losses"), training.pop("extra")
@@ -131,9 +149,7 @@ def test_resumes_what_earlier_versions_saved(data: Path, tmp_path: Path) -> None
         tmp_path / "run" / LAST,
     )
     train(data, tmp_path / "run")
-    train(data, tmp_path / "whole")
-    whole, again = (load_embedder_checkpoint(tmp_path / name / LAST) for name in ("whole", "run"))
-    assert same(whole.weights, again.weights) and same(whole.training, again.training)
+    assert_same_as(whole, tmp_path / "run")
 
 
 def test_other_settings_and_changed_data_are_refused(data: Path, tmp_path: Path) -> None:
