@@ -20,6 +20,7 @@ from pipeline.run.settings import RunSettings
 from render.recipes import load_recipe
 from render.scene import SceneSpec
 from support.console import quiet
+from support.work_here import work_here
 
 # Both bring an LLVM: triton (of torchvision) crashes where Mesa's software renderer was started before it.
 with contextlib.suppress(ImportError):
@@ -34,7 +35,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunSettings:
-    """Four scenes of two views of the demo catalogue with everything stored, by one worker. Not to be changed."""
+    """Four scenes of two views of the demo catalogue with everything stored, made here. Not to be changed."""
     out = tmp_path_factory.mktemp("rendered") / "set"
     settings = RunSettings(
         sku_list=demo_list(),
@@ -49,7 +50,8 @@ def rendered(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunSettin
         cache=cache,
     )
     try:
-        summary = run_render(settings, quiet())
+        with work_here():
+            summary = run_render(settings, quiet())
     except SynthError as error:
         if "OpenGL" in str(error):
             pytest.skip(f"the raster backend cannot start here: {error}")

@@ -77,7 +77,8 @@ def test_a_real_job_is_planned_rendered_and_told(tmp_path: Path, cache: Path) ->
     ):
         assert told in planned.output
     assert not (tmp_path / "set").exists()
-    done = call("job", "run", *options)
+    with work_here():
+        done = call("job", "run", *options)
     assert done.exit_code == 0, done.output
     place = StoragePath(str(tmp_path / "set"))
     check_scenes(place)

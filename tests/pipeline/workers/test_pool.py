@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from pipeline.workers.process import SceneFunctions
 from support import jobs
 from support.errors import raises
 from support.jobs import files_of
-from support.work_here import work_here
 
 
 def settings_for(tmp_path: Path, **changes: object) -> RunSettings:
@@ -30,13 +29,6 @@ def settings_for(tmp_path: Path, **changes: object) -> RunSettings:
         sku_list=demo_list(), out=tmp_path / "set", scenes=4, cache=tmp_path / "cache", max_failures=0.5
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def here() -> Iterator[None]:
-    """Workers in this process, for what has nothing to do with theirs."""
-    with work_here():
-        yield
 
 
 def run(settings: RunSettings, scene: Callable[[RunSettings, int], tuple[int, int]]) -> RunSummary:

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +34,6 @@ from render.recipes import load_recipe
 from support import jobs
 from support.console import quiet
 from support.errors import raises
-from support.work_here import work_here
 
 Scene = Callable[[RunSettings, int], tuple[int, int]]
 
@@ -44,13 +43,6 @@ def settings_for(tmp_path: Path, **changes: object) -> RunSettings:
         sku_list=demo_list(), out=tmp_path / "set", scenes=5, cache=tmp_path / "cache", workers=2, max_failures=0.5
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def here() -> Iterator[None]:
-    """Workers in this process, for what has nothing to do with theirs."""
-    with work_here():
-        yield
 
 
 def run(settings: RunSettings, scene: Scene, **job: object) -> RunSummary:
