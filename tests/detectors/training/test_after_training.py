@@ -139,7 +139,7 @@ def test_a_frozen_backbone_stays(trained: Path, shapes: Path, tmp_path: Path) ->
 
 
 def test_adaptation_without_photos_or_by_an_unknown_method_is_told(trained: Path, tmp_path: Path) -> None:
-    with raises("option-missing", what="no photos"):
+    with raises("option-missing", what="no labelled photos"):
         AdaptSettings(trained, DataSettings(), tmp_path)
     with raises("unknown-name", what="unknown adaptation method"):
         AdaptSettings(trained, DataSettings(real=tmp_path), tmp_path, method="magic")
