@@ -209,7 +209,7 @@ def print_judged(console: Console, judged: Judged) -> None:
     """Print the comparison as a table, with its notes."""
     photos = counts_of(photo=judged.images, group=judged.groups, box=judged.boxes)
     table = Table(title=f"on {photos} that were held back", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for name in ("", "AP", "95 %", "AP50", "AP - source", "95 %", "gap closed"):
+    for name in ("", "AP", "95 %", "AP50", "gain", "95 %", "closed"):
         table.add_column(name, justify="left" if name in ("", "95 %") else "right", no_wrap=True)
     for row in judged.rows:
         gain = _signed(row.gain.value) if row.gain else ""
@@ -225,6 +225,8 @@ def print_judged(console: Console, judged: Judged) -> None:
         table.add_row(escape(row.name), *values)
     if all(row.name != ORACLE for row in judged.rows):
         table.add_row(ORACLE, "–", "", "–", "", "", "–")
+    table.caption = "gain: AP less that of the run; closed: share of the gap from the run to the oracle"
+    table.caption_justify = "left"
     console.print(table, highlight=False)
     rough = next((row.gain.note for row in judged.rows if row.gain is not None and row.gain.note), None)
     for line in (*judged.notes, *([f"intervals: {rough}"] if rough else [])):
