@@ -1,6 +1,6 @@
 """What gaps say of AP: recipes pushed away from photographs factor by factor, measured, trained on and evaluated.
 
-    python benchmarks/gap.py --data ../shared/data --out runs/gap              # renders, detectors, gaps
+    python benchmarks/gap.py --data ../shared/data --out runs/gap              # renders, gaps, detectors
     python benchmarks/gap.py ... --steps 0                                     # renders and gaps alone
     python benchmarks/gap.py ... --minutes 9                                   # a piece; call again to go on
 

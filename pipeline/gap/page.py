@@ -68,7 +68,6 @@ def write_page(report: GapReport, path: Path) -> None:
         width=CHART_WIDTH,
         height=CHART_HEIGHT,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, content.encode())
 
 

@@ -75,6 +75,7 @@ class GapReport:
 
 def measure_gap(settings: GapSettings, reporter: Reporter) -> GapReport:
     """Compare a rendered set with photographs. Raises SynthError where either cannot be read."""
+    settings.out.parent.mkdir(parents=True, exist_ok=True)  # a path that cannot be written shows now, not at the end
     find_boxes = open_detector(settings.detector, settings.device) if settings.detector else None
     notes: list[str] = []
     real, rendered = _read_both(settings, reporter, notes)
