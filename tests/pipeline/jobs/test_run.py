@@ -61,12 +61,12 @@ def test_the_same_job_again_does_nothing(tmp_path: Path, listed: Path) -> None:
 
 
 def test_poison_scenes_cost_themselves_alone(tmp_path: Path, listed: Path) -> None:
-    summary = run(job_at(tmp_path / "set", listed, timeout_s=2.0, rounds=0), job_stubs.poison)
+    summary = run(job_at(tmp_path / "set", listed, timeout_s=1.0, rounds=0), job_stubs.poison)
     assert summary.failed == 3
     lines = [json.loads(line) for line in (tmp_path / "set" / "failures.jsonl").read_text().splitlines()]
     assert {line["index"]: line["reason"].split("\n")[0] for line in lines} == {
         3: "the worker process died (SIGSEGV)",
-        5: "not done after 2 s",
+        5: "not done after 1 s",
         6: "the mesh has no triangles",
     }
     assert all(line["spec"] == {"scene": line["index"]} for line in lines)

@@ -51,9 +51,9 @@ def test_a_scene_that_always_kills_is_listed_with_its_spec_and_the_rest_is_made(
 
 
 def test_a_scene_that_hangs_is_ended(tmp_path: Path) -> None:
-    summary = run(settings_for(tmp_path, timeout_s=2.0), jobs.hangs)
+    summary = run(settings_for(tmp_path, timeout_s=1.0), jobs.hangs)
     assert summary.images == 3
-    assert "not done after 2 s" in summary.failures[0].reason
+    assert "not done after 1 s" in summary.failures[0].reason
 
 
 def test_a_process_that_grew_too_large_is_replaced_after_its_scene(
