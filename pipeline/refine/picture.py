@@ -19,7 +19,7 @@ from dataset.images import decode_image
 from dataset.masks import compressed_mask, decode_mask
 from dataset.records import AnnotationRecord, ImageLabels
 from dataset.spool import hash64
-from dataset.store import StoredImage
+from dataset.store import StoredImage, leaves_folder
 from dataset.values import box_numbers
 from pipeline.refine.edges import EdgeAgreement, Region, compare_edges
 from pipeline.refine.methods import METHOD_TABLE, Pixels, RefinedPicture, RefinePicture, SourcePicture
@@ -73,6 +73,8 @@ class PictureOutcome:
             raise ValueError("no line of a refinement")
         if not all(isinstance(content[name], kind) for name, kind in kinds.items()):
             raise TypeError("no line of a refinement")
+        if leaves_folder(content["file"]):
+            raise ValueError("a file outside of the folder of images")
         return cls(**content)
 
     def content(self) -> dict[str, Any]:

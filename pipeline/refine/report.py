@@ -19,6 +19,8 @@ from pipeline.target.charts import shown_distance, shown_value
 from pipeline.target.measure import MEASURED
 
 REASONS = {MOVED: "edges moved", CHANGED: "edges changed", FAILED: "the method failed"}
+# From this share on a hint says what to do.
+MANY_REJECTED = 0.3
 # What the user should know of a method beyond its numbers.
 WEAKNESSES = {
     "paste": "Products that the photographs show have no labels: use photographs without your products, and say so "
@@ -93,6 +95,8 @@ def print_refinement(console: Console, result: RefineResult, report: Path | None
     if rejected:
         reasons = ", ".join(f"{count} {REASONS[name]}" for name, count in sorted(rejected.items()))
         console.print(f"rejected pictures stay as they were: {reasons}; refined.jsonl lists them", highlight=False)
+    if sum(rejected.values()) > MANY_REJECTED * result.total:
+        console.print("many were rejected: a lower --strength changes less", highlight=False)
     if weakness := WEAKNESSES.get(result.refinement.method):
         console.print(weakness, highlight=False, markup=False)
     rate = f", {rate_text(result.made / result.seconds, 'picture')}" if result.made and result.seconds else ""

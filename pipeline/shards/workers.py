@@ -11,7 +11,8 @@ from itertools import islice
 from typing import TypeVar
 
 from assets.errors import SynthError
-from assets.interrupt import hold_signals, ignore_signals
+from assets.interrupt import hold_signals
+from pipeline.workers.process import guard_process
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -29,7 +30,7 @@ def map_shards(work: Callable[[S], T], items: Iterable[S], workers: int) -> Iter
         return
     # Fresh processes: connections to a storage do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=ignore_signals) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=guard_process) as pool:
         source, waiting = iter(items), deque[Future[T]]()
         try:
             count = workers + AHEAD

@@ -251,7 +251,10 @@ def test_damaged_records_of_a_refinement_are_reported(
     (out / "refined.json").write_text("[]")
     with raises("content-invalid"):
         refined(rendered.out, photos, out)
-    for content in ({}, {"split": "a"}, [], None):
+    line = PictureOutcome("train", "a.jpg", "b.jpg", 1.0, 0.1, 1.0, 3, "", "", "0" * 64)
+    assert PictureOutcome.parse(line.content()) == line
+    outside, unlike = {**line.content(), "file": "../a.jpg"}, {**line.content(), "shift": "far"}
+    for content in ({}, {"split": "a"}, [], None, outside, unlike):
         with pytest.raises((TypeError, ValueError)):
             PictureOutcome.parse(content)
 
