@@ -94,10 +94,9 @@ class TuneSettings:
 
     def __post_init__(self) -> None:
         if (self.real is None) == (self.hard_mining is None):
+            code = "option-missing" if self.real is None else "options-conflict"
             raise SynthError(
-                "tuning needs photographs or a detector",
-                code="option-missing" if self.real is None else "options-conflict",
-                expected="either --real or --hard-mining",
+                "tuning needs photographs or a detector", code=code, expected="either --real or --hard-mining"
             )
 
     @property
