@@ -47,18 +47,27 @@ class ProvenDetector:
         return self.report.intervals["AP"]
 
 
+@dataclass(frozen=True)
+class RefusedMethod:
+    """A method of adaptation that could not be used, and why."""
+
+    name: str
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class Proof:
-    """The result of `synth prove`. detectors: that are done. gap: of the renders to the photos that taught.
+    """The result of `synth prove`. detectors: that are done. refused: methods that had nothing to learn from.
 
-    chosen: the detector to use, by rule and not by the photos that judge: fine-tuned on the labels; also copied to
-    DETECTOR.
+    gap: of the renders to the photos that taught. chosen: the detector to use, by rule and not by the photos that
+    judge: fine-tuned on the labels; also copied to DETECTOR.
     """
 
     settings: ProofSettings
     synthetic: Path
     photos: SplitPhotos
     detectors: Sequence[ProvenDetector]
+    refused: Sequence[RefusedMethod]
     gap: GapReport | None
     finished: bool
 
@@ -91,6 +100,7 @@ def prove(settings: ProofSettings, console: Console) -> Proof:
         runner = TrialRunner(settings, photos, synthetic, Console(quiet=True))
         run_trials(runner, trials, console)
     done = [trial for trial in trials if runner.is_done(trial)]
+    refused = {trial: runner.record(trial).refused for trial in done}
     finished = len(done) == len(trials)
     if trials[1] in done:
         write_atomic(settings.out / DETECTOR, find_checkpoint(runner.checkpoints(trials[1])).read_bytes())
@@ -98,7 +108,8 @@ def prove(settings: ProofSettings, console: Console) -> Proof:
         settings,
         synthetic,
         photos,
-        _judged(runner, done, photos, settings.seed),
+        _judged(runner, [trial for trial in done if not refused[trial]], photos, settings.seed),
+        [RefusedMethod(_words(trial), reason) for trial, reason in refused.items() if reason],
         _gap(settings, photos, synthetic, console) if finished else None,
         finished,
     )
@@ -109,7 +120,6 @@ def _judged(runner: TrialRunner, trials: Sequence[Trial], photos: SplitPhotos, s
     detectors: list[ProvenDetector] = []
     found = runner.found(trials)
     for trial, one in zip(trials, found, strict=True):
-        runner.record(trial)
         report = evaluate(photos.truth, one, threshold=None, rng=stream(seed, TrainingStream.BOOTSTRAP))
         gain = None
         if trial.base is not None:

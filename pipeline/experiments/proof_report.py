@@ -21,7 +21,7 @@ from detectors.evaluate.page.templates import open_templates
 from detectors.evaluate.report import json_text
 from pipeline.experiments.advice import next_steps
 from pipeline.experiments.curve_report import range_text, value_text
-from pipeline.experiments.proof import DETECTOR, GAP_PAGE, Proof
+from pipeline.experiments.proof import DETECTOR, GAP_PAGE, Proof, RefusedMethod
 
 FILE, PAGE = "proof.json", "proof.html"
 SHOWN, SHOWN_HEIGHT = 6, 140
@@ -52,6 +52,7 @@ class ProofSummary:
     judged_photos: int
     judged_groups: int
     rows: Sequence[ProofRow]
+    refused: Sequence[RefusedMethod]
     gap: float | None
     next: Sequence[str]
     finished: bool
@@ -81,6 +82,7 @@ def summarize_proof(proof: Proof) -> ProofSummary:
         judged_photos=len(truth),
         judged_groups=len(set(truth.groups.tolist())),
         rows=rows,
+        refused=proof.refused,
         gap=proof.gap.total if proof.gap else None,
         next=next_steps(proof),
         finished=proof.finished,
@@ -121,6 +123,8 @@ def print_proof(console: Console, summary: ProofSummary) -> None:
         numbers = (value_text(row.ap50), value_text(row.finding), value_text(row.naming))
         table.add_row(row.name, value_text(row.ap.value), range_text(row.ap), *numbers, *gain)
     console.print(table, highlight=False)
+    for one in summary.refused:
+        console.print(f"not used: {one.name}: {one.reason}", highlight=False, markup=False)
     console.print("next:", highlight=False)
     for number, step in enumerate(summary.next, start=1):
         console.print(f"{number}. {step}", highlight=False, markup=False)

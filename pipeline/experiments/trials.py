@@ -35,6 +35,8 @@ from pipeline.experiments.settings import ExperimentSettings, TrainingRecipe
 
 # Without synthetic images; with them alone; then also with labelled photos, or with photos whose labels are not read.
 Kind = Literal["real", "synthetic", "both", "unlabelled"]
+# Why a method of adaptation may have nothing to learn from: this is a result, and no mistake of the user.
+REFUSALS = ("method-unsupported", "pseudo-labels-empty")
 RECORD, FOUND = "trial.json", "predictions.json"
 AGAIN = "delete it: the same command makes it again"
 EPOCHS = 10
@@ -77,12 +79,16 @@ class Cell:
 
 
 class TrialRecord(FileModel):
-    """The content of trial.json. photos: their ids. steps: of the whole training. seconds: of training and judging."""
+    """The content of trial.json. photos: their ids. steps: of the whole training. seconds: of training and judging.
+
+    refused: why the method could not be used; "" if a detector was trained.
+    """
 
     kind: Kind
     photos: list[int]
     seed: Annotated[int, Field(ge=0)]
     method: str = "finetune"
+    refused: str = ""
     steps: Annotated[int, Field(ge=0)]
     seconds: Annotated[float, Field(ge=0)]
 
@@ -111,26 +117,36 @@ class TrialRunner:
         began, folder = time.monotonic(), self.folder(trial)
         run = self.checkpoints(trial)
         summary: TrainSummary
-        if trial.base is not None:
-            summary = adapt_run(self._adapting(trial, run), self.console)
-        else:
-            summary = run_training(self._training(trial, run), self.console)
+        try:
+            if trial.base is not None:
+                summary = adapt_run(self._adapting(trial, run), self.console)
+            else:
+                summary = run_training(self._training(trial, run), self.console)
+        except SynthError as error:
+            if trial.kind != "unlabelled" or error.code not in REFUSALS:
+                raise
+            self._record(trial, 0, began, refused=f"{error.what} ({error.found})")
+            return True
         if not summary.finished:
             return False
         self._judge(run, folder)
+        self._record(trial, summary.steps, began)
+        # Trainings with photos start from the one without, and a hundred checkpoints fill a disk.
+        if trial.kind != "synthetic" and not self.settings.keeps_runs:
+            shutil.rmtree(run)
+        return True
+
+    def _record(self, trial: Trial, steps: int, began: float, *, refused: str = "") -> None:
         record = TrialRecord(
             kind=trial.kind,
             photos=list(trial.photos),
             seed=trial.seed,
             method=trial.method,
-            steps=summary.steps,
+            refused=refused,
+            steps=steps,
             seconds=time.monotonic() - began,
         )
-        write_atomic(folder / RECORD, json_text(record.model_dump()).encode())
-        # Trainings with photos start from the one without, and a hundred checkpoints fill a disk.
-        if trial.kind != "synthetic" and not self.settings.keeps_runs:
-            shutil.rmtree(run)
-        return True
+        write_atomic(self.folder(trial) / RECORD, json_text(record.model_dump()).encode())
 
     def found(self, trials: Sequence[Trial]) -> list[Predictions]:
         """Return the detections of trials that are done."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from detectors.data.image_set import Predictions
 from detectors.evaluate.metrics.bootstrap import Interval
@@ -100,6 +101,26 @@ def test_before_the_detector_is_trained_there_is_one_step(settings: ProofSetting
     proof = prove(settings, QUIET)
     assert next_steps(proof) == ["The same command goes on: the detector to use is not trained yet."]
     assert summarize_proof(proof).detector is None
+
+
+@pytest.mark.usefixtures("without_gap")
+def test_a_method_without_anything_to_learn_from_is_named(
+    settings: ProofSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise SynthError("no photo is consistent", code="pseudo-labels-empty", found="0 of 12")
+
+    pretended = PretendedRunner.run
+    monkeypatch.setattr("pipeline.experiments.trials.adapt_run", refuse)
+    monkeypatch.setattr(
+        PretendedRunner,
+        "run",
+        lambda self, one: (TrialRunner.run if one.kind == "unlabelled" else pretended)(self, one),
+    )
+    proof = prove(settings, QUIET)
+    assert proof.finished and [one.trial.kind for one in proof.detectors] == ["synthetic", "both", "real"]
+    (refused,) = summarize_proof(proof).refused
+    assert refused.reason == "no photo is consistent (0 of 12)" and "dann" in refused.name
 
 
 def test_unknown_methods_are_refused_at_once(settings: ProofSettings) -> None:
