@@ -29,6 +29,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from detectors.adapt import METHODS, AdaptSettings, adapt_run
 from detectors.data.settings import BoxKind, DataSettings
@@ -123,8 +124,13 @@ def main(
         for row in ROWS:
             wanted = rows in label_of(row) and not result_file(out, row).exists()
             case = Case(SCALES[scale], data, synthetic, out, boxes, seed, workers)
-            if wanted and not make_row(row, case, console):
-                break
+            try:
+                if wanted and not make_row(row, case, console):
+                    break
+            except SynthError as error:
+                if not row.method:
+                    raise
+                console.print(f"{label_of(row)}: not made: {error}", highlight=False, markup=False)
     except KeyboardInterrupt:
         console.print("stopped: the same call goes on")
     print_table(console, out)
