@@ -32,7 +32,7 @@ quick: lint
 	$(PYTEST) -m "not trains and not pages"
 
 pages:
-	$(PYTEST) -m pages tests/test_readme.py
+	$(PYTEST) -m "pages or not pages" -k test_commands_and_programs_run tests/test_readme.py
 
 lint:
 	$(BIN)/ruff format --check .
