@@ -13,6 +13,8 @@ from pipeline.experiments.proof import DETECTOR, Proof, ProvenDetector
 FINDS, NAMES = 0.6, 0.8
 # Classes of which AP is below this share of the mean are named.
 WEAK = 0.5
+# Below this AP nothing is said of single classes, nor of what is missing beside photos alone.
+LEARNED = 0.05
 MAX_KEYS = 3
 
 
@@ -79,7 +81,7 @@ def _of_methods(proof: Proof) -> Iterator[str]:
 
 def _of_renders(proof: Proof, best: ProvenDetector) -> Iterator[str]:
     alone = proof.of("real")
-    if alone is not None and alone.ap.value >= best.ap.value > 0:
+    if alone is not None and alone.ap.value >= best.ap.value >= LEARNED:
         yield (
             f"Photos alone do as well (AP {alone.ap.value:.3f} against {best.ap.value:.3f}): synthetic images add "
             "nothing yet; render more scenes, nearer to the photos."
@@ -89,7 +91,7 @@ def _of_renders(proof: Proof, best: ProvenDetector) -> Iterator[str]:
 def _of_classes(best: ProvenDetector) -> Iterator[str]:
     mean = best.ap.value
     weak = [one.name for one in best.report.classes if one.ap < WEAK * mean and one.boxes > 1]
-    if weak:
+    if weak and mean >= LEARNED:
         yield f"Look at the models of {join_few(weak)}: their AP is under half of the mean ('synth catalog show')."
 
 

@@ -98,15 +98,19 @@ def split_photos(settings: ExperimentSettings, console: Console) -> SplitPhotos:
     pool = PhotoPool(source, images.image_ids, images.groups)
     if settings.judge is None:
         pool, judging = _split(pool, settings)
-        judge = judging.write(tuple(judging.ids.tolist()), settings.out / "judge")
+        judge, print_more = judging.write(tuple(judging.ids.tolist()), settings.out / "judge"), _say_nothing
     else:
-        judge = settings.judge
-    truth = read_one(judge, "judge", options, splits=VALIDATION_SPLITS, print_line=print_line)
+        judge, print_more = settings.judge, print_line
+    truth = read_one(judge, "judge", options, splits=VALIDATION_SPLITS, print_line=print_more)
     _check_apart(images.take(np.flatnonzero(np.isin(images.image_ids, pool.ids))), truth, settings)
     learned = counts_of(photo=len(pool), group=pool.group_count)
     judges = counts_of(photo=len(truth), group=len(np.unique(truth.groups)))
     print_line(f"to learn from: {learned}; to judge by: {judges}")
     return SplitPhotos(pool, truth)
+
+
+def _say_nothing(line: str) -> None:
+    """Drop a line on photos of which all has been said."""
 
 
 def _split(pool: PhotoPool, settings: ExperimentSettings) -> tuple[PhotoPool, PhotoPool]:
