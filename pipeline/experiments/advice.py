@@ -64,7 +64,7 @@ def _of_labels(proof: Proof) -> Iterator[str]:
     both = proof.of("both")
     if both is None or both.gain is None:
         return
-    photos = count_of(len(both.trial.photos), "labelled photo")
+    photos = count_of(len(both.training.photos), "labelled photo")
     if _sure(both.gain) > 0:
         yield f"Labels help: {photos} add {both.gain.value:+.3f} AP. 'synth curve' says what more are worth."
     elif _sure(both.gain) < 0:
@@ -75,8 +75,8 @@ def _of_labels(proof: Proof) -> Iterator[str]:
 
 def _of_methods(proof: Proof) -> Iterator[str]:
     for one in proof.detectors:
-        if one.trial.kind == "unlabelled" and one.gain is not None and _sure(one.gain) > 0:
-            yield f"Photos without labels help: {one.trial.method} adds {one.gain.value:+.3f} AP."
+        if one.training.kind == "unlabelled" and one.gain is not None and _sure(one.gain) > 0:
+            yield f"Photos without labels help: {one.training.method} adds {one.gain.value:+.3f} AP."
 
 
 def _of_renders(proof: Proof, best: ProvenDetector) -> Iterator[str]:

@@ -25,7 +25,7 @@ from detectors.evaluate.metrics.resampled import resampled_precisions
 from pipeline.experiments.photos import PhotoPool, split_photos
 from pipeline.experiments.points import CurvePoint, PhotoGain, curve_points, photo_gains
 from pipeline.experiments.settings import FEW_PHOTOS, CurveSettings, ExperimentSettings
-from pipeline.experiments.trials import Cell, Trial, TrialRunner
+from pipeline.experiments.trainings import Cell, PlannedTraining, TrainingRunner
 from pipeline.run.settings import RunSettings
 
 
@@ -63,22 +63,22 @@ def measure_curve(settings: CurveSettings, console: Console) -> PhotoCurve:
     cells = plan_cells(settings, photos.pool)
     with stopping_after(settings.minutes):
         synthetic = rendered_set(settings, console)
-        runner = TrialRunner(settings, photos, synthetic, Console(quiet=True))
-        trials = list(dict.fromkeys(trial for cell in cells for trial in cell.trials))
-        run_trials(runner, trials, console)
-    done = [trial for trial in trials if runner.is_done(trial)]
-    for trial in done:
-        runner.record(trial)
-    finished = [cell for cell in cells if all(map(runner.is_done, cell.trials))]
+        runner = TrainingRunner(settings, photos, synthetic, Console(quiet=True))
+        trainings = list(dict.fromkeys(training for cell in cells for training in cell.trainings))
+        run_trainings(runner, trainings, console)
+    done = [training for training in trainings if runner.is_done(training)]
+    for training in done:
+        runner.record(training)
+    finished = [cell for cell in cells if all(map(runner.is_done, cell.trainings))]
     rng = stream(settings.seed, TrainingStream.BOOTSTRAP)
     scores = resampled_precisions(photos.truth, runner.found(done), rng=rng, resamples=RESAMPLES)
-    column = {trial: place for place, trial in enumerate(done)}
+    column = {training: place for place, training in enumerate(done)}
     groups = np.unique(photos.truth.groups)
     points = curve_points(finished, column, scores, photos.truth.groups, rng)
     return PhotoCurve(
         settings.out,
         len(done),
-        len(trials),
+        len(trainings),
         len(photos.pool),
         photos.pool.group_count,
         len(photos.truth),
@@ -119,7 +119,7 @@ def claim_experiment(settings: ExperimentSettings) -> None:
 def plan_cells(settings: CurveSettings, pool: PhotoPool) -> list[Cell]:
     """Return the cells of a curve: none, some and all photos, each without and with synthetic images."""
     seeds = range(settings.seed, settings.seed + settings.seeds)
-    cells = [Cell("synthetic", 0, tuple(Trial("synthetic", (), seed) for seed in seeds))]
+    cells = [Cell("synthetic", 0, tuple(PlannedTraining("synthetic", (), seed) for seed in seeds))]
     orders: dict[int, np.ndarray] = {}
     for count in sorted({*(number for number in settings.counts if number < len(pool)), len(pool)}):
         draws = settings.draws if count <= FEW_PHOTOS else math.ceil(settings.draws / 2)
@@ -130,32 +130,32 @@ def plan_cells(settings: CurveSettings, pool: PhotoPool) -> list[Cell]:
             subsets.append(tuple(sorted(orders[draw][:count].tolist())))
         for kind in ("real", "both"):
             # Seeds first: a curve that is stopped has all its points once before any has them twice.
-            trials = tuple(Trial(kind, subset, seed) for seed in seeds for subset in subsets)
-            cells.append(Cell(kind, count, trials))
+            trainings = tuple(PlannedTraining(kind, subset, seed) for seed in seeds for subset in subsets)
+            cells.append(Cell(kind, count, trainings))
     return cells
 
 
-def run_trials(runner: TrialRunner, trials: Sequence[Trial], console: Console) -> None:
-    """Make the trials that are not there, one after another; those of another call on the same folder are left to it.
+def run_trainings(runner: TrainingRunner, trainings: Sequence[PlannedTraining], console: Console) -> None:
+    """Make the trainings that are not there, one after another, but those that another call is making.
 
-    Stops where a training is interrupted. Trials with photos need the one of their seed without.
+    Stops where a training is interrupted. Those with synthetic images and photos start from the one of their seed.
     """
-    ordered = sorted(trials, key=lambda trial: (trial.seed, trial.kind != "synthetic"))
-    left = [trial for trial in ordered if not runner.is_done(trial)]
-    done = len(trials) - len(left)
-    with StepProgress(console, "training", total=len(trials), done=done, unit="detectors") as progress:
-        for trial in left:
-            if trial.base is not None and not runner.is_done(trial.base):
+    ordered = sorted(trainings, key=lambda training: (training.seed, training.kind != "synthetic"))
+    left = [training for training in ordered if not runner.is_done(training)]
+    done = len(trainings) - len(left)
+    with StepProgress(console, "training", total=len(trainings), done=done, unit="detectors") as progress:
+        for training in left:
+            if training.base is not None and not runner.is_done(training.base):
                 continue  # another call trains what it starts from
             try:
-                with lock_folder(runner.folder(trial)):
-                    if not runner.is_done(trial) and not runner.run(trial):
+                with lock_folder(runner.folder(training)):
+                    if not runner.is_done(training) and not runner.run(training):
                         return
             except SynthError as error:
                 if error.code != "output-locked":
                     raise
                 continue  # another call makes it
-            progress.advance(trial.name)
+            progress.advance(training.name)
 
 
 @contextmanager

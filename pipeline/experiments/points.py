@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from detectors.evaluate.metrics.bootstrap import FEW_GROUPS, Interval, mirrored_interval
 
 if TYPE_CHECKING:
-    from pipeline.experiments.trials import Cell, Kind, Trial
+    from pipeline.experiments.trainings import Cell, Kind, PlannedTraining
 
 Scores = NDArray[np.float64]
-Columns = Mapping["Trial", int]
+Columns = Mapping["PlannedTraining", int]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def curve_points(
     """Return the points of cells. scores: (R + 1, N, 2) of `resampled_precisions`. column: of each training."""
     points = []
     for cell in cells:
-        places = np.array([column[trial] for trial in cell.trials])
+        places = np.array([column[training] for training in cell.trainings])
         means = _resampled_means(scores, [places], rng)[0]
         ap, ap50 = (_interval(means[:, score], groups, (0.0, 1.0)) for score in (0, 1))
         values = scores[0, np.unique(places), 0]
@@ -63,7 +63,7 @@ def curve_points(
             CurvePoint(
                 cell.kind,
                 cell.photos,
-                len({trial.photos for trial in cell.trials}),
+                len({training.photos for training in cell.trainings}),
                 len(values),
                 ap,
                 ap50,
@@ -82,7 +82,7 @@ def photo_gains(
 
     Trainings on the same subset with the same seed are compared with each other, on the same resamples.
     """
-    places = {(cell.kind, cell.photos): np.array([column[trial] for trial in cell.trials]) for cell in cells}
+    places = {(cell.kind, cell.photos): np.array([column[training] for training in cell.trainings]) for cell in cells}
     counts = [photos for kind, photos in places if kind == "real"]
     if not counts:
         return []

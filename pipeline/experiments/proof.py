@@ -16,10 +16,10 @@ from detectors.data.mix import TrainingStream, stream
 from detectors.evaluate.metrics.bootstrap import Interval
 from detectors.evaluate.metrics.compare import compare
 from detectors.evaluate.report import Report, evaluate
-from pipeline.experiments.curve import claim_experiment, rendered_set, run_trials, stopping_after
+from pipeline.experiments.curve import claim_experiment, rendered_set, run_trainings, stopping_after
 from pipeline.experiments.photos import SplitPhotos, split_photos
 from pipeline.experiments.settings import ProofSettings
-from pipeline.experiments.trials import Trial, TrialRunner
+from pipeline.experiments.trainings import PlannedTraining, TrainingRunner
 from pipeline.gap.settings import GapSettings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class ProvenDetector:
     """
 
     name: str
-    trial: Trial
+    training: PlannedTraining
     run: Path
     report: Report
     gain: Interval | None
@@ -77,14 +77,19 @@ class Proof:
 
     def of(self, kind: str) -> ProvenDetector | None:
         """Return the first detector of a kind of training, None if it is not done."""
-        return next((one for one in self.detectors if one.trial.kind == kind), None)
+        return next((one for one in self.detectors if one.training.kind == kind), None)
 
 
-def plan_proof(settings: ProofSettings, photos: SplitPhotos) -> list[Trial]:
+def plan_proof(settings: ProofSettings, photos: SplitPhotos) -> list[PlannedTraining]:
     """Return the trainings of a proof: without photos, with their labels, without, and photos alone."""
     every, seed = tuple(sorted(photos.pool.ids.tolist())), settings.seed
-    unlabelled = [Trial("unlabelled", every, seed, method) for method in settings.methods]
-    return [Trial("synthetic", (), seed), Trial("both", every, seed), *unlabelled, Trial("real", every, seed)]
+    unlabelled = [PlannedTraining("unlabelled", every, seed, method) for method in settings.methods]
+    return [
+        PlannedTraining("synthetic", (), seed),
+        PlannedTraining("both", every, seed),
+        *unlabelled,
+        PlannedTraining("real", every, seed),
+    ]
 
 
 def prove(settings: ProofSettings, console: Console) -> Proof:
@@ -94,42 +99,44 @@ def prove(settings: ProofSettings, console: Console) -> Proof:
     """
     claim_experiment(settings)
     photos = split_photos(settings, console)
-    trials = plan_proof(settings, photos)
+    trainings = plan_proof(settings, photos)
     with stopping_after(settings.minutes):
         synthetic = rendered_set(settings, console)
-        runner = TrialRunner(settings, photos, synthetic, Console(quiet=True))
-        run_trials(runner, trials, console)
-    done = [trial for trial in trials if runner.is_done(trial)]
-    refused = {trial: runner.record(trial).refused for trial in done}
-    finished = len(done) == len(trials)
-    if trials[1] in done:
-        write_atomic(settings.out / DETECTOR, find_checkpoint(runner.checkpoints(trials[1])).read_bytes())
+        runner = TrainingRunner(settings, photos, synthetic, Console(quiet=True))
+        run_trainings(runner, trainings, console)
+    done = [training for training in trainings if runner.is_done(training)]
+    refused = {training: runner.record(training).refused for training in done}
+    finished = len(done) == len(trainings)
+    if trainings[1] in done:
+        write_atomic(settings.out / DETECTOR, find_checkpoint(runner.checkpoints(trainings[1])).read_bytes())
     return Proof(
         settings,
         synthetic,
         photos,
-        _judged(runner, [trial for trial in done if not refused[trial]], photos, settings.seed),
-        [RefusedMethod(_words(trial), reason) for trial, reason in refused.items() if reason],
+        _judged(runner, [training for training in done if not refused[training]], photos, settings.seed),
+        [RefusedMethod(_words(training), reason) for training, reason in refused.items() if reason],
         _gap(settings, photos, synthetic, console) if finished else None,
         finished,
     )
 
 
-def _judged(runner: TrialRunner, trials: Sequence[Trial], photos: SplitPhotos, seed: int) -> list[ProvenDetector]:
+def _judged(
+    runner: TrainingRunner, trainings: Sequence[PlannedTraining], photos: SplitPhotos, seed: int
+) -> list[ProvenDetector]:
     """Return the detectors with their reports, each compared with the first, that of synthetic images only."""
     detectors: list[ProvenDetector] = []
-    found = runner.found(trials)
-    for trial, one in zip(trials, found, strict=True):
+    found = runner.found(trainings)
+    for training, one in zip(trainings, found, strict=True):
         report = evaluate(photos.truth, one, threshold=None, rng=stream(seed, TrainingStream.BOOTSTRAP))
         gain = None
-        if trial.base is not None:
+        if training.base is not None:
             gain = compare(photos.truth, found[0], one, rng=stream(seed, TrainingStream.BOOTSTRAP, 1)).ap
-        detectors.append(ProvenDetector(_words(trial), trial, runner.checkpoints(trial), report, gain))
+        detectors.append(ProvenDetector(_words(training), training, runner.checkpoints(training), report, gain))
     return detectors
 
 
-def _words(trial: Trial) -> str:
-    return trial.name.rpartition(",")[0] + (" alone" if trial.kind == "real" else "")
+def _words(training: PlannedTraining) -> str:
+    return training.name.rpartition(",")[0] + (" alone" if training.kind == "real" else "")
 
 
 def _gap(settings: ProofSettings, photos: SplitPhotos, synthetic: Path, console: Console) -> GapReport:

@@ -22,7 +22,7 @@ from pipeline.experiments.curve_report import headline, write_curve
 from pipeline.experiments.photos import PhotoPool, split_photos
 from pipeline.experiments.points import curve_points, photo_gains
 from pipeline.experiments.settings import CurveSettings, RenderedSet, TrainingRecipe
-from pipeline.experiments.trials import FOUND, RECORD, Cell, Trial, TrialRecord, TrialRunner
+from pipeline.experiments.trainings import FOUND, RECORD, Cell, PlannedTraining, TrainingRecord, TrainingRunner
 from support.errors import raises
 from support.sets.shapes import write_shapes
 
@@ -59,25 +59,27 @@ def settings(photos: Path, tmp_path: Path) -> CurveSettings:
     )
 
 
-class PretendedRunner(TrialRunner):
-    """Finds more of the boxes the more photos it was given, and all with synthetic images. limit: trials it makes."""
+class PretendedRunner(TrainingRunner):
+    """Finds more of the boxes the more photos it is given, and all with synthetic images. limit: of trainings made."""
 
     limit = 1000
-    made: list[Trial]
+    made: list[PlannedTraining]
 
-    def run(self, trial: Trial) -> bool:
+    def run(self, training: PlannedTraining) -> bool:
         if len(type(self).made) >= type(self).limit:
             return False
-        type(self).made.append(trial)
-        truth, folder = self.photos.truth, self.folder(trial)
-        share = 1.0 if trial.kind == "both" else 0.3 if trial.kind == "synthetic" else len(trial.photos) / 12
+        type(self).made.append(training)
+        truth, folder = self.photos.truth, self.folder(training)
+        share = 1.0 if training.kind == "both" else 0.3 if training.kind == "synthetic" else len(training.photos) / 12
         kept = np.flatnonzero(np.arange(len(truth.boxes)) % 10 < 10 * share)
         images = truth.image_of_box()[kept]
         found = Predictions(
             truth.classes, images, truth.boxes[kept], truth.labels[kept], np.full(len(kept), 0.9, np.float32)
         )
         write_results(folder / FOUND, found, truth, dict(zip(truth.classes.keys, truth.category_ids, strict=True)))
-        record = TrialRecord(kind=trial.kind, photos=list(trial.photos), seed=trial.seed, steps=10, seconds=1.0)
+        record = TrainingRecord(
+            kind=training.kind, photos=list(training.photos), seed=training.seed, steps=10, seconds=1.0
+        )
         write_atomic(folder / RECORD, json_text(record.model_dump()).encode())
         return True
 
@@ -85,7 +87,7 @@ class PretendedRunner(TrialRunner):
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch) -> type[PretendedRunner]:
     PretendedRunner.made, PretendedRunner.limit = [], 1000
-    monkeypatch.setattr(module, "TrialRunner", PretendedRunner)
+    monkeypatch.setattr(module, "TrainingRunner", PretendedRunner)
     return PretendedRunner
 
 
@@ -123,7 +125,7 @@ def test_a_single_group_cannot_be_split(settings: CurveSettings, tmp_path: Path)
 def test_cells_share_their_trainings(settings: CurveSettings) -> None:
     """Few groups have few different subsets: what is drawn twice is trained once, and all photos are one subset."""
     pool = split_photos(settings, QUIET).pool
-    cells = {(cell.kind, cell.photos): cell.trials for cell in plan_cells(settings, pool)}
+    cells = {(cell.kind, cell.photos): cell.trainings for cell in plan_cells(settings, pool)}
     assert list(cells) == [("synthetic", 0), *((kind, n) for n in (1, 3, 9) for kind in ("real", "both"))]
     assert len(cells["real", 1]) == 4 * 2 and len(cells["real", 9]) == 2
     assert len(set(cells["real", 3])) <= 3 * 2  # the groups
@@ -136,8 +138,8 @@ def test_cells_share_their_trainings(settings: CurveSettings) -> None:
 
 def test_means_and_differences() -> None:
     """Two trainings of each kind, judged on two groups that agree: everything can be worked out by hand."""
-    real, both = (tuple(Trial(kind, (n,), 0) for n in (1, 2)) for kind in ("real", "both"))  # type: ignore[arg-type]
-    column = {trial: place for place, trial in enumerate((*real, *both))}
+    real, both = (tuple(PlannedTraining(kind, (n,), 0) for n in (1, 2)) for kind in ("real", "both"))  # type: ignore[arg-type]
+    column = {training: place for place, training in enumerate((*real, *both))}
     scores = np.repeat(np.array([[0.2, 0.4, 0.5, 0.7]])[:, :, None], 2, axis=2).repeat(101, axis=0)
     cells = [Cell("real", 1, real), Cell("both", 1, both)]
     groups, rng = np.array([0, 1], np.int32), np.random.default_rng(0)
@@ -180,13 +182,13 @@ def test_a_stopped_curve_goes_on(settings: CurveSettings, pretended: type[Preten
 
 
 def test_trainings_of_another_call_are_left_to_it(settings: CurveSettings, pretended: type[PretendedRunner]) -> None:
-    first = settings.out / "trials" / "synthetic-seed0"
+    first = settings.out / "trainings" / "synthetic-seed0"
     first.mkdir(parents=True)
     write_atomic(settings.out / "settings.json", settings.recorded().file())
     with lock_folder(first):
         curve = measure_curve(settings, QUIET)
-    assert Trial("synthetic", (), 0) not in pretended.made
-    assert not any(trial.kind == "both" and trial.seed == 0 for trial in pretended.made)
+    assert PlannedTraining("synthetic", (), 0) not in pretended.made
+    assert not any(training.kind == "both" and training.seed == 0 for training in pretended.made)
     assert 0 < curve.done < curve.planned
 
 
@@ -211,9 +213,9 @@ def test_the_command_trains_each_kind(photos: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [*map(str, words), "--out", str(tmp_path / "curve")])
     assert result.exit_code == 0, result.output
     assert "synthetic + 9 photos" in result.output and "judged on" in result.output
-    trials = sorted((tmp_path / "curve" / "trials").iterdir())
-    assert len(trials) == 3 and sum((trial / "run").exists() for trial in trials) == 1
-    assert json.loads((trials[0] / RECORD).read_text())["steps"] == 10
+    trainings = sorted((tmp_path / "curve" / "trainings").iterdir())
+    assert len(trainings) == 3 and sum((training / "run").exists() for training in trainings) == 1
+    assert json.loads((trainings[0] / RECORD).read_text())["steps"] == 10
 
 
 def test_counts_are_given_once(settings: CurveSettings) -> None:

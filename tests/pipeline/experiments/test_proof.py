@@ -21,7 +21,7 @@ from pipeline.experiments.advice import next_steps
 from pipeline.experiments.proof import DETECTOR, Proof, prove
 from pipeline.experiments.proof_report import print_proof, summarize_proof, write_proof
 from pipeline.experiments.settings import ProofSettings, RenderedSet
-from pipeline.experiments.trials import FOUND, RECORD, Trial, TrialRecord, TrialRunner
+from pipeline.experiments.trainings import FOUND, RECORD, PlannedTraining, TrainingRecord, TrainingRunner
 from support.errors import raises
 from support.sets.shapes import write_shapes
 
@@ -30,23 +30,28 @@ QUIET = Console(quiet=True)
 SHARES = {"synthetic": 0.5, "both": 1.0, "unlabelled": 0.7, "real": 0.3}
 
 
-class PretendedRunner(TrialRunner):
+class PretendedRunner(TrainingRunner):
     """Finds a share of the boxes by the kind of training. stop_at: the kind before which it is interrupted."""
 
     stop_at = ""
 
-    def run(self, trial: Trial) -> bool:
-        if trial.kind == type(self).stop_at:
+    def run(self, training: PlannedTraining) -> bool:
+        if training.kind == type(self).stop_at:
             return False
-        truth, folder = self.photos.truth, self.folder(trial)
-        kept = np.flatnonzero(np.arange(len(truth.boxes)) % 10 < 10 * SHARES[trial.kind])
+        truth, folder = self.photos.truth, self.folder(training)
+        kept = np.flatnonzero(np.arange(len(truth.boxes)) % 10 < 10 * SHARES[training.kind])
         columns = (truth.image_of_box()[kept], truth.boxes[kept], truth.labels[kept])
         found = Predictions(truth.classes, *columns, np.full(len(kept), 0.9, np.float32))
         write_results(folder / FOUND, found, truth, dict(zip(truth.classes.keys, truth.category_ids, strict=True)))
-        self.checkpoints(trial).mkdir(parents=True)
-        write_atomic(self.checkpoints(trial) / "best.ckpt", trial.name.encode())
-        record = TrialRecord(
-            kind=trial.kind, photos=list(trial.photos), seed=trial.seed, method=trial.method, steps=10, seconds=1.0
+        self.checkpoints(training).mkdir(parents=True)
+        write_atomic(self.checkpoints(training) / "best.ckpt", training.name.encode())
+        record = TrainingRecord(
+            kind=training.kind,
+            photos=list(training.photos),
+            seed=training.seed,
+            method=training.method,
+            steps=10,
+            seconds=1.0,
         )
         write_atomic(folder / RECORD, json_text(record.model_dump()).encode())
         return True
@@ -54,7 +59,7 @@ class PretendedRunner(TrialRunner):
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProofSettings:
-    monkeypatch.setattr(module, "TrialRunner", PretendedRunner)
+    monkeypatch.setattr(module, "TrainingRunner", PretendedRunner)
     PretendedRunner.stop_at = ""
     return ProofSettings(
         sku_list=tmp_path / "skus.csv",
@@ -74,7 +79,12 @@ def without_gap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_proof_ends_with_a_detector_and_a_page(settings: ProofSettings) -> None:
     proof = prove(settings, QUIET)
-    assert proof.finished and [one.trial.kind for one in proof.detectors] == ["synthetic", "both", "unlabelled", "real"]
+    assert proof.finished and [one.training.kind for one in proof.detectors] == [
+        "synthetic",
+        "both",
+        "unlabelled",
+        "real",
+    ]
     summary = summarize_proof(proof)
     write_proof(proof, summary)
     print_proof(QUIET, summary)
@@ -111,14 +121,14 @@ def test_a_method_without_anything_to_learn_from_is_named(
         raise SynthError("no photo is consistent", code="pseudo-labels-empty", found="0 of 12")
 
     pretended = PretendedRunner.run
-    monkeypatch.setattr("pipeline.experiments.trials.adapt_run", refuse)
+    monkeypatch.setattr("pipeline.experiments.trainings.adapt_run", refuse)
     monkeypatch.setattr(
         PretendedRunner,
         "run",
-        lambda self, one: (TrialRunner.run if one.kind == "unlabelled" else pretended)(self, one),
+        lambda self, one: (TrainingRunner.run if one.kind == "unlabelled" else pretended)(self, one),
     )
     proof = prove(settings, QUIET)
-    assert proof.finished and [one.trial.kind for one in proof.detectors] == ["synthetic", "both", "real"]
+    assert proof.finished and [one.training.kind for one in proof.detectors] == ["synthetic", "both", "real"]
     (refused,) = summarize_proof(proof).refused
     assert refused.reason == "no photo is consistent (0 of 12)" and "dann" in refused.name
 
@@ -131,7 +141,7 @@ def test_unknown_methods_are_refused_at_once(settings: ProofSettings) -> None:
 def steps_of(proof: Proof, **gains: tuple[float, float, float]) -> str:
     """What to do next if the gains of these kinds were others."""
     changed = [
-        replace(one, gain=Interval(*gains[one.trial.kind]) if one.trial.kind in gains else one.gain)
+        replace(one, gain=Interval(*gains[one.training.kind]) if one.training.kind in gains else one.gain)
         for one in proof.detectors
     ]
     return "\n".join(next_steps(replace(proof, detectors=changed)))

@@ -37,13 +37,13 @@ from pipeline.experiments.settings import ExperimentSettings, TrainingRecipe
 Kind = Literal["real", "synthetic", "both", "unlabelled"]
 # Why a method of adaptation may have nothing to learn from: this is a result, and no mistake of the user.
 REFUSALS = ("method-unsupported", "pseudo-labels-empty")
-RECORD, FOUND = "trial.json", "predictions.json"
+RECORD, FOUND = "training.json", "predictions.json"
 AGAIN = "delete it: the same command makes it again"
 EPOCHS = 10
 
 
 @dataclass(frozen=True)
-class Trial:
+class PlannedTraining:
     """One training. photos: ids of those it learns from, sorted; none if it is `synthetic`. method: of adaptation."""
 
     kind: Kind
@@ -64,22 +64,22 @@ class Trial:
         return f"{words[self.kind]}, seed {self.seed}"
 
     @property
-    def base(self) -> Trial | None:
+    def base(self) -> PlannedTraining | None:
         """The training that it starts from, None if it starts from none."""
-        return Trial("synthetic", (), self.seed) if self.kind in ("both", "unlabelled") else None
+        return PlannedTraining("synthetic", (), self.seed) if self.kind in ("both", "unlabelled") else None
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One kind of training at one number of photos. trials: (draws x seeds), in the same order for all kinds."""
+    """One kind of training at one number of photos. trainings: (draws x seeds), in the same order for all kinds."""
 
     kind: Kind
     photos: int
-    trials: tuple[Trial, ...]
+    trainings: tuple[PlannedTraining, ...]
 
 
-class TrialRecord(FileModel):
-    """The content of trial.json. photos: their ids. steps: of the whole training. seconds: of training and judging.
+class TrainingRecord(FileModel):
+    """The content of training.json. photos: their ids. steps: of the whole training. seconds: of training and judging.
 
     refused: why the method could not be used; "" if a detector was trained.
     """
@@ -93,112 +93,112 @@ class TrialRecord(FileModel):
     seconds: Annotated[float, Field(ge=0)]
 
 
-class TrialRunner:
-    """Makes the trials of an experiment. synthetic: the rendered set. console: of the trainings."""
+class TrainingRunner:
+    """Makes the trainings of an experiment. synthetic: the rendered set. console: of the trainings."""
 
     def __init__(self, settings: ExperimentSettings, photos: SplitPhotos, synthetic: Path, console: Console) -> None:
         self.settings, self.photos, self.synthetic, self.console = settings, photos, synthetic, console
 
-    def folder(self, trial: Trial) -> Path:
-        """Return the folder of a trial."""
-        subset = f"-{self._subset(trial).stem}" if trial.photos else ""
-        kind = trial.method if trial.kind == "unlabelled" else trial.kind
-        return self.settings.out / "trials" / f"{kind}{subset}-seed{trial.seed}"
+    def folder(self, training: PlannedTraining) -> Path:
+        """Return the folder of a training."""
+        subset = f"-{self._subset(training).stem}" if training.photos else ""
+        kind = training.method if training.kind == "unlabelled" else training.kind
+        return self.settings.out / "trainings" / f"{kind}{subset}-seed{training.seed}"
 
-    def checkpoints(self, trial: Trial) -> Path:
-        """Return the run folder of a trial."""
-        return self.folder(trial) / "run"
+    def checkpoints(self, training: PlannedTraining) -> Path:
+        """Return the run folder of a training."""
+        return self.folder(training) / "run"
 
-    def is_done(self, trial: Trial) -> bool:
-        return (self.folder(trial) / RECORD).exists()
+    def is_done(self, training: PlannedTraining) -> bool:
+        return (self.folder(training) / RECORD).exists()
 
-    def run(self, trial: Trial) -> bool:
+    def run(self, training: PlannedTraining) -> bool:
         """Train and judge a detector; returns False if the training was interrupted."""
-        began, folder = time.monotonic(), self.folder(trial)
-        run = self.checkpoints(trial)
+        began, folder = time.monotonic(), self.folder(training)
+        run = self.checkpoints(training)
         summary: TrainSummary
         try:
-            if trial.base is not None:
-                summary = adapt_run(self._adapting(trial, run), self.console)
+            if training.base is not None:
+                summary = adapt_run(self._adapting(training, run), self.console)
             else:
-                summary = run_training(self._training(trial, run), self.console)
+                summary = run_training(self._training(training, run), self.console)
         except SynthError as error:
-            if trial.kind != "unlabelled" or error.code not in REFUSALS:
+            if training.kind != "unlabelled" or error.code not in REFUSALS:
                 raise
-            self._record(trial, 0, began, refused=f"{error.what} ({error.found})")
+            self._record(training, 0, began, refused=f"{error.what} ({error.found})")
             return True
         if not summary.finished:
             return False
         self._judge(run, folder)
-        self._record(trial, summary.steps, began)
+        self._record(training, summary.steps, began)
         # Trainings with photos start from the one without, and a hundred checkpoints fill a disk.
-        if trial.kind != "synthetic" and not self.settings.keeps_runs:
+        if training.kind != "synthetic" and not self.settings.keeps_runs:
             shutil.rmtree(run)
         return True
 
-    def _record(self, trial: Trial, steps: int, began: float, *, refused: str = "") -> None:
-        record = TrialRecord(
-            kind=trial.kind,
-            photos=list(trial.photos),
-            seed=trial.seed,
-            method=trial.method,
+    def _record(self, training: PlannedTraining, steps: int, began: float, *, refused: str = "") -> None:
+        record = TrainingRecord(
+            kind=training.kind,
+            photos=list(training.photos),
+            seed=training.seed,
+            method=training.method,
             refused=refused,
             steps=steps,
             seconds=time.monotonic() - began,
         )
-        write_atomic(self.folder(trial) / RECORD, json_text(record.model_dump()).encode())
+        write_atomic(self.folder(training) / RECORD, json_text(record.model_dump()).encode())
 
-    def found(self, trials: Sequence[Trial]) -> list[Predictions]:
-        """Return the detections of trials that are done."""
+    def found(self, trainings: Sequence[PlannedTraining]) -> list[Predictions]:
+        """Return the detections of trainings that are done."""
         truth = self.photos.truth
         ids = dict(zip(truth.classes.keys, truth.category_ids, strict=True))
-        return [read_results(self.folder(trial) / FOUND, truth, ids) for trial in trials]
+        return [read_results(self.folder(training) / FOUND, truth, ids) for training in trainings]
 
-    def record(self, trial: Trial) -> TrialRecord:
-        """Return the record of a trial that is done. Raises SynthError for a damaged one, or one of something else."""
-        path = self.folder(trial) / RECORD
-        record = read_model(TrialRecord, path, DATASET_JSON, "the record of a training", hint=AGAIN)
-        made = Trial(record.kind, tuple(record.photos), record.seed, record.method)
-        if made != trial:
+    def record(self, training: PlannedTraining) -> TrainingRecord:
+        """Return the record of a training that is done. Raises SynthError if it is damaged or of something else."""
+        path = self.folder(training) / RECORD
+        record = read_model(TrainingRecord, path, DATASET_JSON, "the record of a training", hint=AGAIN)
+        made = PlannedTraining(record.kind, tuple(record.photos), record.seed, record.method)
+        if made != training:
             what = "the record belongs to another training"
-            raise SynthError(what, code="content-invalid", where=str(path), expected=trial.name, hint=AGAIN)
+            raise SynthError(what, code="content-invalid", where=str(path), expected=training.name, hint=AGAIN)
         return record
 
-    def _subset(self, trial: Trial) -> Path:
-        return self.photos.pool.write(trial.photos, self.settings.out / "photos")
+    def _subset(self, training: PlannedTraining) -> Path:
+        return self.photos.pool.write(training.photos, self.settings.out / "photos")
 
-    def _data(self, trial: Trial) -> DataSettings:
+    def _data(self, training: PlannedTraining) -> DataSettings:
         return DataSettings(
-            synthetic=() if trial.kind == "real" else (("synthetic", self.synthetic),),
-            real=self._subset(trial) if trial.kind in ("real", "both") else None,
+            synthetic=() if training.kind == "real" else (("synthetic", self.synthetic),),
+            real=self._subset(training) if training.kind in ("real", "both") else None,
             boxes=self.settings.training.boxes,
             hold_out=0.0,  # nothing is chosen: the last weights are judged
         )
 
-    def _training(self, trial: Trial, run: Path) -> TrainSettings:
+    def _training(self, training: PlannedTraining, run: Path) -> TrainSettings:
         recipe = self.settings.training
-        steps = recipe.steps + (recipe.photo_steps if trial.kind == "real" else 0)
+        steps = recipe.steps + (recipe.photo_steps if training.kind == "real" else 0)
         return TrainSettings(
-            data=self._data(trial),
+            data=self._data(training),
             out=run,
             detector=recipe.detector,
             backbone=recipe.backbone,
             weights=recipe.weights,
             size=recipe.input_size,
-            seed=trial.seed,
+            seed=training.seed,
             **_lengths(recipe, steps),
         )
 
-    def _adapting(self, trial: Trial, run: Path) -> AdaptSettings:
+    def _adapting(self, training: PlannedTraining, run: Path) -> AdaptSettings:
         recipe = self.settings.training
-        assert trial.base is not None
+        assert training.base is not None
         return AdaptSettings(
-            run=self.checkpoints(trial.base),
-            data=self._data(trial),
+            run=self.checkpoints(training.base),
+            data=self._data(training),
             out=run,
-            method=trial.method,
-            unlabelled=self._subset(trial) if trial.kind == "unlabelled" else None,
-            seed=trial.seed,
+            method=training.method,
+            unlabelled=self._subset(training) if training.kind == "unlabelled" else None,
+            seed=training.seed,
             **_lengths(recipe, recipe.photo_steps),
         )
 
