@@ -17,19 +17,17 @@ from assets.files.atomic import write_atomic
 from assets.plurals import counts_of
 from assets.progress import StepProgress
 from detectors.adapt.held_back import JUDGED_SPLITS, SeenSettings
-from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_model
+from detectors.checkpoints.detector import Checkpoint, load_checkpoint
 from detectors.data.image_set import ImageSet, Predictions
 from detectors.data.mix import TrainingStream, stream
 from detectors.data.prepare import read_one
-from detectors.device import loader_processes, pick_device
 from detectors.evaluate.metrics.bootstrap import RESAMPLES, Interval
 from detectors.evaluate.metrics.compare import Comparison, compare
 from detectors.evaluate.page.about import About
 from detectors.evaluate.page.write import write_comparison
 from detectors.evaluate.print_report import number_text
 from detectors.evaluate.report import Report, evaluate, json_text
-from detectors.evaluate.run import named_as
-from detectors.models.detect import find_in_set
+from detectors.evaluate.run import find_products, named_as
 from detectors.training.summary import TrainSummary
 
 SOURCE, ORACLE = "source only", "oracle"
@@ -137,11 +135,10 @@ def _find(
     name: str, run: Path, checkpoint: Checkpoint, photos: ImageSet, settings: JudgeSettings, console: Console
 ) -> _Found:
     truth = named_as(checkpoint.classes, photos, console)
-    model = restore_model(checkpoint).to(pick_device(settings.device))
-    workers = settings.workers if settings.workers is not None else loader_processes()
-    size = (checkpoint.spec.width, checkpoint.spec.height)
     with StepProgress(console, f"judging {name}", total=len(truth), unit="photos") as progress:
-        found = find_in_set(model, truth, checkpoint.classes, size, workers=workers, advance=progress.count)
+        found = find_products(
+            checkpoint, truth, device=settings.device, workers=settings.workers, advance=progress.count
+        )
     rng = stream(settings.seed, TrainingStream.BOOTSTRAP)
     return _Found(
         name, run, truth, found, evaluate(truth, found, threshold=checkpoint.threshold, rng=rng, resamples=RESAMPLES)

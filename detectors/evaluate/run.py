@@ -206,12 +206,26 @@ def _without_classes(classes: Classes, truth: ImageSet, console: Console) -> Ima
 def _find(
     name: str, checkpoint: Checkpoint, truth: ImageSet, settings: EvaluateSettings, console: Console
 ) -> Predictions:
-    model = restore_model(checkpoint).to(pick_device(settings.device))
-    workers = settings.workers if settings.workers is not None else loader_processes()
-    size = (checkpoint.spec.width, checkpoint.spec.height)
     progress = StepProgress(console, f"{name} on {truth.name}", total=len(truth), unit="images")
     with progress:
-        return find_in_set(model, truth, checkpoint.classes, size, workers=workers, advance=progress.count)
+        return find_products(
+            checkpoint, truth, device=settings.device, workers=settings.workers, advance=progress.count
+        )
+
+
+def find_products(
+    checkpoint: Checkpoint,
+    truth: ImageSet,
+    *,
+    device: str,
+    workers: int | None,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Predictions:
+    """Run the detector of a checkpoint on images. workers: None for as many as cores. advance: called per image."""
+    model = restore_model(checkpoint).to(pick_device(device))
+    readers = workers if workers is not None else loader_processes()
+    size = (checkpoint.spec.width, checkpoint.spec.height)
+    return find_in_set(model, truth, checkpoint.classes, size, workers=readers, advance=advance)
 
 
 def _ids(truth: ImageSet, classes: Classes) -> dict[str, int]:

@@ -37,28 +37,39 @@ def claim_folder(settings: TrainingRunSettings, load: Callable[[Path], T]) -> T 
     file, last = settings.out / "settings.json", settings.out / LAST
     # Before the first checkpoint nothing can be lost, so that settings may still be changed.
     if file.exists() and last.exists():
-        data = read_file(file, DATASET_JSON, "settings.json")
-        earlier = RecordedSettings.parse(data, str(file), hint="give another --out")
-        differing = settings.recorded().differing(earlier, free=settings.FREE)
-        if differing:
-            hint = "give another --out, or the same settings as before to resume"
-            raise SynthError(
-                "the folder contains a run with other settings",
-                code="settings-differ",
-                where=str(settings.out),
-                problems=differing,
-                hint=hint,
-            )
-    elif not file.exists() and any(entry.name != ".lock" for entry in settings.out.iterdir()):
-        raise SynthError(
-            "the output folder is not empty and contains no run",
-            code="output-not-empty",
-            where=str(settings.out),
-            hint="give another --out",
-        )
+        check_settings(settings, file, "a run")
+    elif not file.exists():
+        check_empty(settings.out, "run")
     remove_leftovers(settings.out)
     write_atomic(file, settings.recorded().file())
     return load(last) if last.exists() else None
+
+
+def check_settings(settings: TrainingRunSettings, file: Path, what: str) -> None:
+    """Raise SynthError if `file` records other settings, those that are free aside. what: the folder's content."""
+    earlier = RecordedSettings.parse(
+        read_file(file, DATASET_JSON, "settings.json"), str(file), hint="give another --out"
+    )
+    differing = settings.recorded().differing(earlier, free=settings.FREE)
+    if differing:
+        raise SynthError(
+            f"the folder contains {what} with other settings",
+            code="settings-differ",
+            where=str(settings.out),
+            problems=differing,
+            hint="give another --out, or the same settings as before to resume",
+        )
+
+
+def check_empty(out: Path, what: str) -> None:
+    """Raise SynthError if a folder that is to be claimed holds files of something else. what: that it should hold."""
+    if any(entry.name != ".lock" for entry in out.iterdir()):
+        raise SynthError(
+            f"the output folder is not empty and contains no {what}",
+            code="output-not-empty",
+            where=str(out),
+            hint="give another --out",
+        )
 
 
 def check_classes(mine: object, earlier: object, out: Path) -> None:

@@ -16,12 +16,11 @@ from rich.console import Console
 
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder, write_atomic
-from assets.limits import DATASET_JSON, read_file
 from assets.progress import Reporter, StepProgress
-from detectors.checkpoints.recorded import RecordedSettings
 from detectors.data.mix import TrainingStream, stream
 from detectors.evaluate.metrics.bootstrap import RESAMPLES
 from detectors.evaluate.metrics.resampled import resampled_precisions
+from detectors.training.run_folder import check_empty, check_settings
 from pipeline.experiments.photos import PhotoPool, split_photos
 from pipeline.experiments.points import CurvePoint, PhotoGain, curve_points, photo_gains
 from pipeline.experiments.settings import FEW_PHOTOS, CurveSettings, ExperimentSettings
@@ -95,24 +94,9 @@ def claim_experiment(settings: ExperimentSettings) -> None:
     settings.out.mkdir(parents=True, exist_ok=True)
     with lock_folder(settings.out):
         if file.exists():
-            data = read_file(file, DATASET_JSON, "settings.json")
-            earlier = RecordedSettings.parse(data, str(file), hint="give another --out")
-            differing = settings.recorded().differing(earlier, free=settings.FREE)
-            if differing:
-                raise SynthError(
-                    "the folder contains an experiment with other settings",
-                    code="settings-differ",
-                    where=str(settings.out),
-                    problems=differing,
-                    hint="give another --out, or the same settings as before to resume",
-                )
-        elif any(entry.name != ".lock" for entry in settings.out.iterdir()):
-            raise SynthError(
-                "the output folder is not empty and contains no experiment",
-                code="output-not-empty",
-                where=str(settings.out),
-                hint="give another --out",
-            )
+            check_settings(settings, file, "an experiment")
+        else:
+            check_empty(settings.out, "experiment")
         write_atomic(file, settings.recorded().file())
 
 

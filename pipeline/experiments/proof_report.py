@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from assets.files.atomic import write_atomic
+from assets.files.image_input import open_image
 from assets.plurals import counts_of
 from dataset.coco_reader import read_content
 from dataset.find import find_splits
@@ -22,9 +22,10 @@ from detectors.evaluate.report import json_text
 from pipeline.experiments.advice import next_steps
 from pipeline.experiments.curve_report import range_text, value_text
 from pipeline.experiments.proof import DETECTOR, GAP_PAGE, Proof, RefusedMethod
+from pipeline.target.charts import data_url
 
 FILE, PAGE = "proof.json", "proof.html"
-SHOWN, SHOWN_HEIGHT = 6, 140
+SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,6 @@ def summarize_proof(proof: Proof) -> ProofSummary:
 
 def write_proof(proof: Proof, summary: ProofSummary) -> None:
     """Write proof.json and proof.html into the folder of the proof."""
-    from dataclasses import asdict
-
     content = asdict(summary)
     paths = {name: str(value) for name, value in content.items() if isinstance(value, Path)}
     rows = [{**row, "run": str(row["run"])} for row in content["rows"]]
@@ -152,15 +151,9 @@ def _render_files(proof: Proof) -> list[Path]:
 def _strip(files: Sequence[Path]) -> list[str]:
     """Return some of the images, evenly chosen, as data URLs."""
     count = min(SHOWN, len(files))
-    return [_data_url(files[number * len(files) // count]) for number in range(count)]
+    return [data_url(_pixels(files[number * len(files) // count])) for number in range(count)]
 
 
-def _data_url(file: Path) -> str:
-    from assets.files.image_input import open_image
-
+def _pixels(file: Path) -> NDArray[np.uint8]:
     with open_image(file, str(file), "the image") as image:
-        small = image.convert("RGB")
-        small.thumbnail((10 * SHOWN_HEIGHT, SHOWN_HEIGHT), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+        return np.array(image.convert("RGB"))

@@ -19,14 +19,12 @@ from assets.files.models import FileModel, read_model
 from assets.limits import DATASET_JSON
 from assets.plurals import count_of
 from detectors.adapt import AdaptSettings, adapt_run
-from detectors.checkpoints.detector import load_checkpoint, restore_model
+from detectors.checkpoints.detector import load_checkpoint
 from detectors.data.image_set import Predictions
 from detectors.data.settings import DataSettings
-from detectors.device import loader_processes, pick_device
 from detectors.evaluate.report import json_text
 from detectors.evaluate.results import read_results, write_results
-from detectors.evaluate.run import named_as
-from detectors.models.detect import find_in_set
+from detectors.evaluate.run import find_products, named_as
 from detectors.training.run import run_training
 from detectors.training.settings import TrainSettings
 from detectors.training.summary import TrainSummary
@@ -205,10 +203,8 @@ class TrainingRunner:
     def _judge(self, run: Path, folder: Path) -> None:
         checkpoint, truth = load_checkpoint(run), self.photos.truth
         named = named_as(checkpoint.classes, truth, self.console)
-        model = restore_model(checkpoint).to(pick_device(self.settings.training.device))
-        size, workers = (checkpoint.spec.width, checkpoint.spec.height), self.settings.training.workers
-        readers = loader_processes() if workers is None else workers
-        found = find_in_set(model, named, checkpoint.classes, size, workers=readers)
+        recipe = self.settings.training
+        found = find_products(checkpoint, named, device=recipe.device, workers=recipe.workers)
         # Detections of products that no photo shows count for nothing.
         known = np.isin(found.labels, [i for i, key in enumerate(found.classes.keys) if key in named.classes.keys])
         kept = Predictions(

@@ -62,7 +62,7 @@ def compare(
     Paired: both are judged on the same resample, so that hard images weigh on both alike.
     """
     data = align(truth, first)
-    before, after = _ranked(data), _ranked(align(truth, second))
+    before, after = ranked_detections(data), ranked_detections(align(truth, second))
     short = shorten(before), shorten(after)
 
     def difference(weights: Ints) -> np.ndarray:
@@ -75,7 +75,8 @@ def compare(
     return Comparison(*names, ap, ap50, _by_class(data, before, after))
 
 
-def _ranked(data: Aligned) -> Ranked:
+def ranked_detections(data: Aligned) -> Ranked:
+    """Detections matched at every threshold and ordered, for `average_precision`."""
     return rank(data, match(data, find_candidates(data)))
 
 
