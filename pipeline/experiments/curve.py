@@ -91,11 +91,11 @@ def measure_curve(settings: CurveSettings, console: Console) -> PhotoCurve:
 def claim_experiment(settings: ExperimentSettings) -> None:
     """Record the settings in the folder of an experiment. Raises SynthError if it belongs to something else."""
     file = settings.out / "settings.json"
-    settings.out.mkdir(parents=True, exist_ok=True)
     with lock_folder(settings.out):
-        if file.exists():
+        # Before anything is rendered or trained nothing can be lost: a mistyped list may be given again.
+        if file.exists() and any((settings.out / name).exists() for name in ("synthetic", "trainings")):
             check_settings(settings, file, "an experiment")
-        else:
+        elif not file.exists():
             check_empty(settings.out, "experiment")
         write_atomic(file, settings.recorded().file())
 

@@ -17,7 +17,7 @@ from detectors.evaluate.report import json_text
 from detectors.evaluate.results import write_results
 from pipeline.cli.main import main
 from pipeline.experiments import curve as module
-from pipeline.experiments.curve import measure_curve, plan_cells
+from pipeline.experiments.curve import claim_experiment, measure_curve, plan_cells
 from pipeline.experiments.curve_report import headline, write_curve
 from pipeline.experiments.photos import PhotoPool, split_photos
 from pipeline.experiments.points import curve_points, photo_gains
@@ -203,6 +203,13 @@ def test_other_settings_are_refused_and_more_draws_are_not(
     (settings.out / "settings.json").unlink()
     with raises("output-not-empty"):
         measure_curve(settings, QUIET)
+
+
+def test_a_list_that_was_mistyped_may_be_given_again(settings: CurveSettings, tmp_path: Path) -> None:
+    lost = replace(settings, sku_list=tmp_path / "none.csv", rendered=RenderedSet(scenes=1))
+    with raises("file-missing", "list-unreadable", "io-failed", "file-unreadable"):
+        measure_curve(lost, QUIET)
+    claim_experiment(settings)
 
 
 @pytest.mark.trains
