@@ -7,6 +7,7 @@ from pathlib import Path
 from assets.files.json_input import read_json
 from assets.files.models import Count, Sha256, check_model
 from assets.limits import DATASET_JSON
+from assets.plurals import count_of
 from pipeline.run.identity import StoredIdentity
 
 REFINEMENT = "refined.json"
@@ -36,8 +37,7 @@ class Refinement(StoredIdentity):
     @property
     def words(self) -> str:
         """What was done, in words."""
-        number = f"{self.photo_count} photograph{'' if self.photo_count == 1 else 's'}"
-        return f"pictures were refined by {self.method} towards {number}"
+        return f"pictures were refined by {self.method} towards {count_of(self.photo_count, 'photograph')}"
 
 
 def read_refinement(folder: Path) -> Refinement | None:
