@@ -47,7 +47,7 @@ $(VENV)/.base: $(SETUP)
 	touch $@
 
 $(VENV)/.all: $(SETUP)
-	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) ".[train,weights,export,scale,dev,docs]"
+	PYTHON="$(PYTHON)" tools/setup.sh $(VENV) ".[train,weights,export,transformers,scale,dev,docs]"
 	touch $@ $(VENV)/.base
 
 clean:

@@ -33,6 +33,8 @@ fi
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --upgrade pip
+# Earlier versions took OpenCV without its contributed modules: both wheels fill one folder.
+"$venv/bin/python" -m pip uninstall --quiet --yes opencv-python-headless 2>/dev/null || true
 "$venv/bin/python" -m pip install --quiet --no-compile --constraint constraints.txt --editable "$requirement"
 # pip would compile the 21,000 modules on one core.
 "$venv/bin/python" -m compileall -qq -j 0 "$venv"/lib/python*/site-packages || true

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 DETECTORS = {
-    "fasterrcnn": "detectors.models.fasterrcnn",
-    "fasterrcnn_mobilenet": "detectors.models.fasterrcnn_mobilenet",
-    "fasterrcnn_mobilenet_320": "detectors.models.fasterrcnn_mobilenet_320",
-    "fcos": "detectors.models.fcos",
-    "maskrcnn": "detectors.models.maskrcnn",
-    "retinanet": "detectors.models.retinanet",
-    "ssd300": "detectors.models.ssd300",
-    "ssdlite": "detectors.models.ssdlite",
-    "yolo": "detectors.models.yolo",
+    "fasterrcnn": "detectors.models.region_based.fasterrcnn",
+    "fasterrcnn_mobilenet": "detectors.models.region_based.fasterrcnn_mobilenet",
+    "fasterrcnn_mobilenet_320": "detectors.models.region_based.fasterrcnn_mobilenet_320",
+    "fcos": "detectors.models.one_stage.fcos",
+    "maskrcnn": "detectors.models.region_based.maskrcnn",
+    "retinanet": "detectors.models.one_stage.retinanet",
+    "ssd300": "detectors.models.one_stage.ssd300",
+    "ssdlite": "detectors.models.one_stage.ssdlite",
+    "yolo": "detectors.models.one_stage.yolo",
 }
 
 

@@ -33,7 +33,17 @@ from render.recipes import recipe_hash, recipe_yaml
 from render.recipes.mix import Recipe
 from render.sample import DRAWING
 
-PACKAGES = ("numpy", "scipy", "trimesh", "embreex", "python-fcl", "opencv-python-headless", "pillow", "pyrender", "bpy")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "trimesh",
+    "embreex",
+    "python-fcl",
+    "opencv-contrib-python-headless",
+    "pillow",
+    "pyrender",
+    "bpy",
+)
 
 
 class DatasetInfo(FileModel):

@@ -72,6 +72,8 @@ BASKETS: tuple[Color, ...] = (
 MAX_RAIL_M = 0.1
 # Width of the strips of light in fixtures, metres, and how many of a scene shine: each costs a shadow map.
 STRIP_M, MAX_STRIPS = 0.02, 3
+# Where fixtures end: a wide door over a low window asks for more.
+MOST_RADIANCE = 1000.0
 # Fields behind prices: white paper, yellow, red and orange offers.
 ACCENTS: tuple[Color, ...] = (
     (0.98, 0.98, 0.97),
@@ -171,7 +173,8 @@ def sample_strip(
     """
     color = relative_rgb(float(rng.uniform(*kelvin)))
     # A strip of radiance L and area A gives the irradiance L A / d^2 at a distance d.
-    return color, float(rng.uniform(*share)) * np.pi * distance**2 / (length * STRIP_M)
+    radiance = float(rng.uniform(*share)) * np.pi * distance**2 / (length * STRIP_M)
+    return color, min(radiance, MOST_RADIANCE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -175,7 +175,7 @@ def test_stops_when_it_gets_no_better(shapes: Path, tmp_path: Path, monkeypatch:
 def test_a_loss_that_is_no_number_names_the_images(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from detectors.models.ssd300 import IgnoringSsd
+    from detectors.models.one_stage.ssd300 import IgnoringSsd
 
     broken = {"classification": torch.tensor(float("nan"), requires_grad=True)}
     monkeypatch.setattr(IgnoringSsd, "compute_loss", lambda *args, **kwargs: broken)

@@ -8,10 +8,12 @@ import numpy as np
 import trimesh
 
 from assets.backdrops.collection import Backdrops
+from assets.fixtures.cooler import CoolerFixture
 from assets.props.look import UNCHANGED, ProductMaterial
 from render.recipes import load_recipe, recipe_from_yaml, recipe_hash, recipe_yaml
 from render.recipes.parts import Finishes
 from render.recipes.sampling import MATERIALS, fixture_placement, sample_change, sample_fixture_key
+from render.recipes.shop import MOST_RADIANCE, sample_strip
 from render.sample import sample_scene
 from support.errors import raises
 from support.scenes import StubLibrary, cube, pose_at
@@ -63,3 +65,9 @@ def test_a_recipe_keeps_changes_that_are_switched_off_where_they_are_usual() -> 
     off = recipe_from_yaml("recipe: shelf\nfinish: {material: 0, dented: 0, sticker: 0}", where="here")
     again = recipe_from_yaml(recipe_yaml(off), where="here")
     assert again == off and recipe_hash(off) != recipe_hash(load_recipe("shelf"))
+
+
+def test_a_strip_of_light_shines_no_brighter_than_fixtures_may() -> None:
+    _, radiance = sample_strip((3000, 6500), (2.0, 2.0), 1.5, 0.05, rng=np.random.default_rng(0))
+    CoolerFixture.model_validate({"strip_radiance": radiance})
+    assert radiance == MOST_RADIANCE

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
-from detectors.models import timm_ssd
 from detectors.models.ignoring import as_kind
+from detectors.models.one_stage import timm_ssd
+from detectors.models.one_stage.ssd300 import IgnoringSsd
 from detectors.models.parts import MAX_DETECTIONS, MIN_SCORE
 from detectors.models.spec import ModelSpec
-from detectors.models.ssd300 import IgnoringSsd
 from detectors.models.torchvision_detector import as_detector
 
 LONG_SIDE = 320

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torchvision.models.detection import ssd300_vgg16
 from torchvision.models.detection.ssd import SSD
 
-from detectors.models import timm_ssd
 from detectors.models.ignoring import Target, as_kind, silence_ignored
+from detectors.models.one_stage import timm_ssd
 from detectors.models.parts import MAX_DETECTIONS, MIN_SCORE
 from detectors.models.spec import ModelSpec
 from detectors.models.torchvision_detector import as_detector

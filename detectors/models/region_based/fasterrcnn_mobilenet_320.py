@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from detectors.models import fasterrcnn_mobilenet
+from detectors.models.region_based import fasterrcnn_mobilenet
 from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 320

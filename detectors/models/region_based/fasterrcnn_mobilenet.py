@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_fpn
 
-from detectors.models import fasterrcnn
 from detectors.models.ignoring import ignore_in_rcnn
 from detectors.models.parts import (
     IMAGENET_MEAN,
@@ -13,6 +12,7 @@ from detectors.models.parts import (
     MAX_DETECTIONS,
     MIN_SCORE,
 )
+from detectors.models.region_based import fasterrcnn
 from detectors.models.spec import ModelSpec
 from detectors.models.torchvision_detector import as_detector
 

@@ -1,0 +1,1 @@
+"""Detectors that find products in one pass over a grid of places."""
