@@ -48,6 +48,10 @@ ORDER = {
         *("device", "data", "augment", "models", "checkpoints", "evaluate", "training", "translate", "adapt"),
         *("predict", "export", "recognition"),
     ),
+    "detectors/models": (
+        *("spec", "interface", "well_known", "parts", "soft", "ignoring", "torchvision_detector"),
+        *("one_stage", "region_based", "detect"),
+    ),
     "detectors/evaluate": (
         *("metrics", "report", "page", "print_report", "results", "settings"),
         *("shard_truth", "run_shards", "run"),
