@@ -47,6 +47,7 @@ class DannOptions(MethodOptions):
 
     weight: float = Field(0.1, gt=0, le=10, description="Weight of the domain losses, as Chen et al. chose it.")
     instances: bool = Field(True, description="Also align the features of products, not only of whole images.")
+    consistency: bool = Field(True, description="Images and products in them must be taken for the same domain.")
     score: float = Field(0.3, ge=0, lt=1, description="Score from which a detection in a photo counts as an instance.")
 
 
@@ -97,6 +98,7 @@ class DannTask(PairedTask):
     ) -> None:
         super().__init__(model, parts, frozen_norms=frozen_norms, photos=photos)
         self.weight, self.instances, self.score = options.weight, options.instances, options.score
+        self.consistency = options.consistency
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(parts.settings.seed)
             width = feature_width(model, parts)
@@ -108,13 +110,27 @@ class DannTask(PairedTask):
         """Return the losses of the domain classifiers."""
         inputs = [network_input(batch.images) for batch in (pair.labelled, pair.photos)]
         maps = [self.model.features(images) for images in inputs]
-        losses = {"domain": self._domain_loss("image", [pooled(one) for one in maps], step)}
+        whole = [pooled(one) for one in maps]
+        losses = {"domain": self._domain_loss("image", whole, step)}
         if self.instances:
             boxes = [[target["boxes"] for target in pair.labelled.targets], self._detected(inputs[1])]
             width = inputs[0].shape[-1]
             points = [pooled_boxes(*both, width) for both in zip(maps, boxes, strict=True)]
             losses["instance domain"] = self._domain_loss("instance", points, step)
+            if self.consistency:
+                counts = torch.tensor([len(one) for both in boxes for one in both], device=whole[0].device)
+                losses["domain consistency"] = self._inconsistency(torch.cat(whole), torch.cat(points), counts)
         return losses
+
+    def _inconsistency(self, whole: Tensor, points: Tensor, counts: Tensor) -> Tensor:
+        """Return how far the domain of instances is from that of their image (Chen et al. 2018, eq. 6).
+
+        whole: (B, C) of images. points: (N, C) of instances, sorted by image. counts: (B,) of instances. As published,
+        this gradient is not reversed.
+        """
+        of_images = self.extra["image"](whole)[:, 0].float().sigmoid().repeat_interleave(counts)
+        of_instances = self.extra["instance"](points)[:, 0].float().sigmoid()
+        return self.weight * (of_images - of_instances).abs().sum() / max(len(points), 1)
 
     def _domain_loss(self, level: str, points: list[Tensor], step: int) -> Tensor:
         """Return the loss of a classifier, in which both domains weigh the same. points: of renderings and photos."""

@@ -28,6 +28,7 @@ SIDE, STEPS, BATCH, RATE = 8, 200, 16, 0.002
 SHIFT = (70, 40, 10)
 # Of the spread of features: smaller differences between domains count as none.
 FLOOR = 0.1
+IMAGES_ALONE = Options(instances=False)
 
 
 class Stripes(nn.Module):
@@ -58,13 +59,13 @@ def stripes(seed: int, photo: bool, count: int = BATCH) -> Batch:
     return Batch(images.clamp(0, 255).to(torch.uint8), [{"labels": label} for label in labels], [])
 
 
-def make_task(seed: int) -> DannTask:
+def make_task(seed: int, options: Options = IMAGES_ALONE) -> DannTask:
     torch.manual_seed(seed)
     spec = ModelSpec("toy", None, 2, SIDE, SIDE, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     data = TrainingData((), None, False, Classes(("level", "upright"), ("Level", "Upright")), {})
     schedule = Schedule((Phase("adapt", STEPS, (1.0,)),), (1,), BATCH, STEPS, 0)
     settings = TrainSettings(data=DataSettings(synthetic=(("synthetic", Path("toy")),)), out=Path("toy"))
-    parts, options = DetectorParts(spec, settings, data, schedule, RATE), Options(instances=False)
+    parts = DetectorParts(spec, settings, data, schedule, RATE)
     task = DannTask(Stripes(), parts, photos=None, options=options)  # type: ignore[arg-type]
     task.train_mode()
     return task
@@ -85,6 +86,21 @@ def test_the_backbone_gets_the_reversed_gradient(monkeypatch: pytest.MonkeyPatch
     for place, (one, other) in enumerate(zip(reversed_, plain, strict=True)):
         assert other.abs().max() > 0
         torch.testing.assert_close(one, other * (-factor if place < len(weights) else 1.0))
+
+
+def test_instances_are_to_be_taken_for_the_domain_of_their_image() -> None:
+    """Images of logits 0 and 2, with two instances of logits 1 and 0, and none: |s(0) - s(1)| and |s(0) - s(0)|."""
+    task = make_task(0, Options(weight=0.5))
+    task.extra = nn.ModuleDict({"image": nn.Linear(1, 1, bias=False), "instance": nn.Linear(1, 1, bias=False)})
+    for one in task.extra.values():
+        nn.init.ones_(one.weight)
+    whole, points = torch.tensor([[0.0], [2.0]], requires_grad=True), torch.tensor([[1.0], [0.0]])
+    loss = task._inconsistency(whole, points, torch.tensor([2, 0]))
+    assert loss.item() == pytest.approx(0.5 * (0.731059 - 0.5) / 2, abs=1e-6)
+    # Towards its instances, not away from them.
+    (gradient,) = torch.autograd.grad(loss, whole)
+    assert gradient[0, 0] < 0 and gradient[1, 0] == 0
+    assert task._inconsistency(whole, points[:0], torch.tensor([0, 0])).item() == 0
 
 
 def test_the_domains_come_closer(monkeypatch: pytest.MonkeyPatch) -> None:
