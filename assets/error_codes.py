@@ -166,6 +166,7 @@ ERROR_CODES = {
     "checkpoint-missing": "There is no checkpoint at the given location.",
     "download-failed": "Pretrained weights could not be downloaded.",
     "export-mismatch": "An exported network disagrees with the detector that it was made from.",
+    "export-unsupported": "Detectors of this kind cannot be exported to a file.",
     "judge-leaked": "Photos to judge an adaptation on were also trained on, or others of their groups.",
     "loss-not-finite": "The training loss became NaN or infinite.",
     "method-unsupported": "An adaptation method does not suit the network of the run.",

@@ -20,6 +20,7 @@ from detectors.export import exporter_module
 from detectors.export.agreement import MAX_MASK, MAX_PIXELS, MAX_SCORE, Agreement, check_agreement
 from detectors.export.network import BOXES, INPUT, LABELS, MASKS, SCORES, output_names
 from detectors.export.settings import ExportSettings
+from detectors.models import detector_module
 from detectors.models.parts import MIN_SCORE
 from detectors.predict.input_images import InputImage, read_input_images
 from detectors.predict.inputs import find_inputs
@@ -54,6 +55,7 @@ def export(settings: ExportSettings, console: Console) -> ExportSummary:
     out = settings.out or (run if run.is_dir() else run.parent)
     checkpoint = load_checkpoint(run)
     spec = checkpoint.spec
+    _refuse_unexportable(spec.detector, run)
     model = out if out.suffix == exporter.SUFFIX else out / f"{NAME}{exporter.SUFFIX}"
     images = _read_photos(settings.photos, (spec.width, spec.height), console) if settings.photos else []
     console.print(f"exporting {spec.detector} at {spec.width}x{spec.height}", highlight=False)
@@ -176,6 +178,18 @@ def _noise(width: int, height: int) -> list[NDArray[np.uint8]]:
     rng = np.random.default_rng(0)
     sides = [(max(2, width >> step), max(2, height >> step)) for step in range(1, SYNTHETIC + 1)]
     return [resize(rng.integers(0, 256, (rows, columns, 3), np.uint8), width, height) for columns, rows in sides]
+
+
+def _refuse_unexportable(detector: str, run: Path) -> None:
+    reason = getattr(detector_module(detector), "NOT_EXPORTED", None)
+    if reason is not None:
+        raise SynthError(
+            f"{detector} cannot be exported",
+            code="export-unsupported",
+            where=str(find_checkpoint(run)),
+            found=reason,
+            hint="run it with 'synth predict', or train a detector that can be exported, such as fcos or maskrcnn",
+        )
 
 
 def _refuse_wrong(agreement: Agreement, run: Path) -> None:

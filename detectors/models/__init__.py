@@ -109,5 +109,16 @@ def detector_summary(name: str) -> str:
 
 
 def build_model(spec: ModelSpec) -> nn.Module:
-    """Build the network of a spec (interface.Detector) with random weights."""
-    return detector_module(spec.detector).build(spec)
+    """Build the network of a spec (interface.Detector) with random weights.
+
+    Raises SynthError where the spec has a backbone that the detector cannot take.
+    """
+    module = detector_module(spec.detector)
+    if spec.backbone is not None and not getattr(module, "TAKES_BACKBONE", True):
+        raise SynthError(
+            f"{spec.detector} has a network of its own",
+            code="backbone-unsupported",
+            found=f"--backbone {spec.backbone}",
+            hint="leave --backbone out",
+        )
+    return module.build(spec)

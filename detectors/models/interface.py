@@ -82,12 +82,15 @@ class SoftDetector(Detector, Protocol):
 
 
 class DetectorModule(Protocol):
-    """The names that a detector's file defines; it may also define Options and TORCHVISION.
+    """The names that a detector's file defines; it may also define those that are not listed as fields below.
 
     LONG_SIDE: default length in pixels of the longer side of input images. FIXED_SIZE: the only input (width, height)
     the network takes, or None. LEARNING_RATE: for AdamW at a batch of 16. NEEDS_MASKS: whether every target needs a
     mask. MEAN, STD: per channel, as fractions of full scale. Options: a subclass of DetectorOptions, which `build`
     gets from `options_of`. TORCHVISION: names (or None) of torchvision's weight enums of detector and backbone.
+    TAKES_BACKBONE: False where the network has no backbone that a timm model could replace; absent otherwise.
+    SMALLEST: options of the smallest network, by name, for quick trials of networks that are large by default.
+    NOT_EXPORTED: why the detector cannot be exported to a file, as one clause; absent where it can.
     """
 
     LONG_SIDE: int

@@ -74,13 +74,15 @@ def score_after(
     name: str, rendered: Path, out: Path, *, steps: int, batch: int, rate: float, size: tuple[int, int]
 ) -> float:
     """AP50 on the rendered images that it was trained on, from nothing."""
+    module = detector_module(name)
     settings = TrainSettings(
         data=DataSettings(synthetic=(("synthetic", rendered),)),
         out=out,
         detector=name,
-        backbone=BACKBONE,
+        backbone=BACKBONE if getattr(module, "TAKES_BACKBONE", True) else None,
+        detector_options=tuple(f"{option}={value}" for option, value in getattr(module, "SMALLEST", {}).items()),
         weights="none",
-        size=detector_module(name).FIXED_SIZE or size,
+        size=module.FIXED_SIZE or size,
         augment="none",
         epochs=1,
         epoch_images=batch * steps,

@@ -17,6 +17,7 @@ from detectors.export import onnx
 from detectors.export.agreement import Agreement, Side, _compare
 from detectors.export.run import describe, export, print_summary
 from detectors.export.settings import ExportSettings
+from detectors.models import detector_module
 from detectors.models.detect import Detections, fit_image
 from detectors.models.spec import ModelSpec
 from support.errors import raises
@@ -83,6 +84,15 @@ def test_a_wrong_file_is_refused_and_nothing_kept(run: Path, tmp_path: Path, mon
         export(ExportSettings(run, out), QUIET)
     assert "px" in str(caught.value.found) and "1 px" in str(caught.value.expected)
     assert not out.exists()
+
+
+def test_a_detector_that_no_file_can_hold_is_refused(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector_module("ssdlite"), "NOT_EXPORTED", "it asks a neighbour", raising=False)
+    with raises("export-unsupported", found="neighbour"):
+        export(ExportSettings(run, tmp_path), QUIET)
+    assert not list(tmp_path.iterdir())
 
 
 def test_real_photographs(run: Path, tmp_path: Path, shared_data: Path) -> None:

@@ -26,12 +26,16 @@ TINY = "mobilenetv3_small_050"
 OWN = str(ROOT / "examples" / "own_detector.py")
 CLASSES = Classes(("a", "b", "c"), ("A", "B", "C"))
 detectors = pytest.mark.parametrize("name", [*DETECTORS, pytest.param(OWN, id="own_detector.py")])
+# Those whose backbone a timm model can be.
+REPLACEABLE = [name for name in DETECTORS if getattr(detector_module(name), "TAKES_BACKBONE", True)]
 
 
 def spec_of(name: str, backbone: str | None = TINY, classes: int = 3) -> ModelSpec:
     module = detector_module(name)
+    backbone = backbone if getattr(module, "TAKES_BACKBONE", True) else None
     width, height = module.FIXED_SIZE or (WIDTH, HEIGHT)
-    return ModelSpec(name, backbone, classes, width, height, module.MEAN, module.STD)
+    options = tuple(sorted(getattr(module, "SMALLEST", {}).items()))
+    return ModelSpec(name, backbone, classes, width, height, module.MEAN, module.STD, options)
 
 
 def small(name: str, backbone: str | None = TINY) -> nn.Module:
@@ -60,7 +64,8 @@ def images(spec: ModelSpec, count: int = 2) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("name", "backbone"), [*itertools.product(DETECTORS, (None, TINY)), pytest.param(OWN, None, id="own_detector.py")]
+    ("name", "backbone"),
+    [*((name, None) for name in DETECTORS), *((name, TINY) for name in REPLACEABLE), pytest.param(OWN, None, id="own")],
 )
 def test_learns_and_finds(name: str, backbone: str | None) -> None:
     """Finite losses with gradients, also for an image without products; boxes inside the image, labels from 0."""
@@ -108,6 +113,8 @@ def test_ignored_regions_are_not_background(name: str) -> None:
 def test_soft_outputs_are_what_detections_are_made_of(name: str) -> None:
     """Every box that is detected is that of a place; a second network of equal weights says the same of it."""
     spec, model = spec_of(name), small(name).eval()
+    if not hasattr(model, "soft_outputs"):
+        pytest.skip("its heads say nothing at fixed places")
     size = torch.tensor([spec.width, spec.height] * 2)
     with torch.inference_mode():
         first = model.soft_outputs(images(spec, 1))
@@ -169,6 +176,12 @@ def test_every_detector_says_what_it_is() -> None:
 def test_a_plain_transformer_is_refused() -> None:
     with raises("backbone-unsupported"):
         build_model(spec_of("fcos", "vit_tiny_patch16_224"))
+
+
+def test_a_backbone_that_has_no_place_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detector_module("yolo"), "TAKES_BACKBONE", False, raising=False)
+    with raises("backbone-unsupported", what="yolo has a network of its own"):
+        build_model(ModelSpec("yolo", TINY, 3, WIDTH, HEIGHT, (0, 0, 0), (1, 1, 1)))
 
 
 def test_weights_of_a_backbone_fit_under_any_prefix(tmp_path: Path) -> None:
