@@ -49,7 +49,7 @@ ORDER = {
         *("predict", "export", "recognition"),
     ),
     "detectors/models": (
-        *("spec", "interface", "well_known", "parts", "soft", "ignoring", "torchvision_detector"),
+        *("spec", "interface", "region_proposals", "well_known", "parts", "soft", "ignoring", "torchvision_detector"),
         *("one_stage", "region_based", "detect"),
     ),
     "detectors/evaluate": (

@@ -8,6 +8,7 @@ from functools import cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.augment.camera import retake
 from detectors.augment.framing import frame, mosaic
@@ -55,7 +56,13 @@ def augment(
 
 def flip(sample: Sample) -> Sample:
     """Mirror a sample horizontally."""
-    boxes = sample.boxes.copy()
-    boxes[:, [0, 2]] = sample.width - sample.boxes[:, [2, 0]]
     masks = None if sample.masks is None else np.ascontiguousarray(sample.masks[:, :, ::-1])
-    return Sample(cv2.flip(sample.image, 1), boxes, sample.labels, masks)
+    proposals = None if sample.proposals is None else _mirrored(sample.proposals, sample.width)
+    boxes = _mirrored(sample.boxes, sample.width)
+    return Sample(cv2.flip(sample.image, 1), boxes, sample.labels, masks, proposals=proposals)
+
+
+def _mirrored(boxes: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    mirrored = boxes.copy()
+    mirrored[:, [0, 2]] = width - boxes[:, [2, 0]]
+    return mirrored

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -70,7 +70,9 @@ def paste(sample: Sample, partner: Sample, *, settings: AugmentSettings, rng: np
         image[place] = _blend(image[place], piece)
         owner[place][piece.mask > 0] = number
         corners.append((int(row), int(column)))
-    return _assemble(image, _layers_below(sample, owner) + _layers_on_top(fitting, corners, owner))
+    made = _assemble(image, _layers_below(sample, owner) + _layers_on_top(fitting, corners, owner))
+    # What was pasted has no proposal of its own: detectors also learn from the boxes of their targets.
+    return replace(made, proposals=sample.proposals)
 
 
 def _sample_pieces(

@@ -64,7 +64,7 @@ def compose(parts: Sequence[tuple[Sample, ImageWindow]], width: int, height: int
             boxes[index] = box_of(patch, left, top)
             if masks is not None:
                 masks[index, top : top + len(patch), left : left + patch.shape[1]] = patch
-    return without_empty(Sample(image, boxes, labels, masks))
+    return without_empty(Sample(image, boxes, labels, masks, proposals=_move_proposals(parts)))
 
 
 def resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
@@ -106,9 +106,8 @@ def without_empty(sample: Sample) -> Sample:
     kept = areas(sample.boxes) > 0
     if kept.all():
         return sample
-    return Sample(
-        sample.image, sample.boxes[kept], sample.labels[kept], None if sample.masks is None else sample.masks[kept]
-    )
+    masks = None if sample.masks is None else sample.masks[kept]
+    return Sample(sample.image, sample.boxes[kept], sample.labels[kept], masks, proposals=sample.proposals)
 
 
 def _move_targets(
@@ -123,6 +122,18 @@ def _move_targets(
     # The tolerance keeps boxes of exactly one pixel despite rounding errors.
     kept = np.flatnonzero(((boxes[:, 2:] - boxes[:, :2]) >= 1 - 1e-6).all(axis=1))
     return boxes[kept], labels[kept], kept
+
+
+def _move_proposals(parts: Sequence[tuple[Sample, ImageWindow]]) -> NDArray[np.float32] | None:
+    """Return what is left of the samples' proposals in the output, None if one of them has none."""
+    moved = []
+    for sample, window in parts:
+        if sample.proposals is None:
+            return None
+        left, top, right, bottom = window.target
+        moved.append(np.clip(window.move(sample.proposals), [left, top, left, top], [right, bottom, right, bottom]))
+    boxes = np.concatenate(moved)
+    return boxes[((boxes[:, 2:] - boxes[:, :2]) >= 1 - 1e-6).all(axis=1)].astype(np.float32)
 
 
 def _cut_mask(

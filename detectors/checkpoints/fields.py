@@ -186,6 +186,7 @@ class HistoryState(TypedDict):
     best: float
     stale: int
     stopped: bool
+    fitted: dict[str, float] | None
 
 
 class LossState(TypedDict):
@@ -196,12 +197,16 @@ class LossState(TypedDict):
 
 
 class RecordFields(_Fields):
-    """The history of a training: a row per epoch, best score, epochs since the best, whether it stopped early."""
+    """The history of a training: a row per epoch, best score, epochs since the best, whether it stopped early.
+
+    fitted: the row of the best epoch once the model is fitted, None before and of models without such parts.
+    """
 
     rows: list[Scores]
     best: float
     stale: Count
     stopped: bool
+    fitted: Scores | None = None
 
 
 class LossFields(_Fields):

@@ -16,6 +16,7 @@ class Sample:
     labels: (N,) int64, class from 0, or IGNORED (-1): neither target nor background.
     masks: (N, H, W) uint8 0/1, or None if not requested or if a box has none.
     visibility: (N,) float32 visible fraction of each product, nan if unknown; None after augmentation.
+    proposals: (P, 4) float32 xyxy, boxes that may hold an object (`proposals.py`), or None if not requested.
     """
 
     image: NDArray[np.uint8]
@@ -23,6 +24,7 @@ class Sample:
     labels: NDArray[np.int64]
     masks: NDArray[np.uint8] | None = None
     visibility: NDArray[np.float32] | None = None
+    proposals: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -32,6 +34,8 @@ class Sample:
             raise ValueError(f"masks {self.masks.shape} do not fit {count} boxes in {self.image.shape}")
         if self.visibility is not None and len(self.visibility) != count:
             raise ValueError(f"visibility of {len(self.visibility)} of {count} boxes")
+        if self.proposals is not None and self.proposals.shape != (len(self.proposals), 4):
+            raise ValueError(f"proposals {self.proposals.shape}")
 
     @property
     def height(self) -> int:

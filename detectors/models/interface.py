@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,7 +27,8 @@ class Detector(Protocol):
         """Return scalar losses by name; their sum is minimized.
 
         targets: for each image `boxes` (N, 4) float32 xyxy pixels, `labels` (N,) int64 from 0, `ignored` (K, 4) boxes
-        inside which nothing counts as background, and `masks` (N, H, W) uint8 if the module needs them.
+        inside which nothing counts as background, `masks` (N, H, W) uint8 if the module needs them, and `proposals`
+        (P, 4) boxes if it has NEEDS_PROPOSALS and they were made beforehand.
         """
         ...
 
@@ -81,6 +82,30 @@ class SoftDetector(Detector, Protocol):
         ...
 
 
+class FittingImages(Protocol):
+    """Images as in validation, one after the other, to fit a detector to; they can be read several times."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[tuple[Tensor, list[dict[str, Tensor]]]]:
+        """Yield images and targets as `Detector.losses` takes them, one image each. Ends with an error to stop."""
+
+
+class FittedDetector(Detector, Protocol):
+    """A Detector with parts that are not learned in steps, such as support vector machines.
+
+    They are fitted once after the last step, to the weights of the best epoch, and kept in buffers. Before that, and
+    once the network is trained further, `detect` does without them. fit_passes: how often `fit` reads the images.
+    fit_images: how many it needs at most.
+    """
+
+    fit_passes: int
+    fit_images: int
+
+    def fit(self, images: FittingImages) -> None:
+        """Fit these parts to the network as it is, in evaluation mode; the same images give the same buffers."""
+
+
 class DetectorModule(Protocol):
     """The names that a detector's file defines; it may also define those that are not listed as fields below.
 
@@ -91,6 +116,8 @@ class DetectorModule(Protocol):
     TAKES_BACKBONE: False where the network has no backbone that a timm model could replace; absent otherwise.
     SMALLEST: options of the smallest network, by name, for quick trials of networks that are large by default.
     NOT_EXPORTED: why the detector cannot be exported to a file, as one clause; absent where it can.
+    NEEDS_PROPOSALS: True where the network takes object proposals: its Options are ProposalOptions, and targets of
+    training get `proposals`. CUTS_WINDOWS: True where the backbone sees windows or scaled copies of images.
     """
 
     LONG_SIDE: int

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from assets.errors import SynthError
 from assets.files.models import check_model
 from assets.progress import rate_text
 from detectors.augment import preset
-from detectors.checkpoints.detector import Checkpoint, save_checkpoint
+from detectors.checkpoints.detector import Checkpoint, load_checkpoint, save_checkpoint
 from detectors.checkpoints.fields import DetectorTaskFields, StateDict
 from detectors.data.image_set import ImageSet, Predictions
 from detectors.data.mix import TrainingStream, realised, stream
@@ -29,7 +30,9 @@ from detectors.evaluate.metrics.curves import pooled_curve, rank
 from detectors.evaluate.metrics.matching import find_candidates, match
 from detectors.models import detector_module
 from detectors.models.detect import find_in_set, network_input
+from detectors.models.region_proposals import proposal_settings, remember_proposals
 from detectors.models.spec import ModelSpec
+from detectors.training.fitting import fit_detector
 from detectors.training.loader import (
     Batch,
     ChangeImage,
@@ -71,6 +74,7 @@ class DetectorTask(Task):
     def __init__(self, model: nn.Module, parts: DetectorParts, *, frozen_norms: Iterable[str] = ()) -> None:
         super().__init__(model, parts.schedule, frozen_norms=frozen_norms)
         self.parts, self.drawn = parts, Counter[str]()
+        self.needs_fit = hasattr(model, "fit")
         if parts.settings.freeze == "backbone":
             model.backbone.requires_grad_(False)
 
@@ -80,9 +84,7 @@ class DetectorTask(Task):
 
     def batches(self, step: int, process: Process) -> Iterable[Any]:
         """Return the batches from `step` to the end of the training."""
-        spec, settings = self.parts.spec, self.parts.settings
-        masks = detector_module(spec.detector).NEEDS_MASKS
-        inputs = InputSettings(spec.width, spec.height, preset(settings.augment), masks, settings.seed)
+        settings, inputs = self.parts.settings, self._inputs()
         batch = settings.batch // process.world
         planned = PlannedBatches(self.schedule, batch=batch, start_step=step, rank=process.rank, world=process.world)
         images = TrainingImages(self.parts.data.sources, self.schedule, inputs, self.change_image())
@@ -90,6 +92,22 @@ class DetectorTask(Task):
             return batches_in_threads(images, planned, threads=self.parts.workers)
         pin = next(self.model.parameters()).device.type == "cuda"
         return training_loader(images, planned, workers=self.parts.workers, pin=pin)
+
+    def _inputs(self) -> InputSettings:
+        spec, settings = self.parts.spec, self.parts.settings
+        masks = detector_module(spec.detector).NEEDS_MASKS
+        augment, proposals = preset(settings.augment), proposal_settings(spec)
+        return InputSettings(spec.width, spec.height, augment, masks, settings.seed, proposals)
+
+    def read_weights(self, path: Path) -> dict[str, Tensor]:
+        """Return the weights of a detector checkpoint."""
+        return load_checkpoint(path).weights
+
+    def fit(self, model: nn.Module, console: Console, stop: Callable[[], bool]) -> bool:
+        """Fit the detector's parts that are not learned in steps, to training images as they are in validation."""
+        inputs = replace(self._inputs(), augment=preset("none"))
+        images = TrainingImages(self.parts.data.sources, self.schedule, inputs)
+        return fit_detector(model, images, console, stop, workers=self.parts.workers)
 
     def change_image(self) -> ChangeImage | None:
         """Return a change of training images before they are augmented, if the task needs one."""
@@ -111,6 +129,7 @@ class DetectorTask(Task):
         data, spec = self.parts.data, self.parts.spec
         if data.validation is None:
             return {}
+        remember_proposals(model)
         found = find_in_set(model, data.validation, data.classes, (spec.width, spec.height), workers=self.parts.workers)
         return score_detector(data.validation, found)
 

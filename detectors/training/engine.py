@@ -125,7 +125,12 @@ class Engine:
 
     @property
     def ended(self) -> bool:
-        """Whether the training is complete or stopped early."""
+        """Whether everything is done: all steps, and the fitting after them."""
+        return self._trained and (self.history.fitted is not None or not self.task.needs_fit)
+
+    @property
+    def _trained(self) -> bool:
+        """Whether the steps are complete or stopped early."""
         return self.history.stopped or self.step >= self.task.schedule.steps
 
     def run(self, console: Console, size: tuple[int, int]) -> None:
@@ -145,8 +150,10 @@ class Engine:
             learning, *wrapped = self.fabric.setup(_Learning(self.task), *self.optimizers)
             if self.task.scores_untrained and not self.history.rows:
                 self._end_epoch()
-            while not self.ended and self._train(learning, wrapped, self.task.batches(self.step, self.process)):
+            while not self._trained and self._train(learning, wrapped, self.task.batches(self.step, self.process)):
                 pass
+        if self._trained and not self.ended:
+            self._fit(console)
 
     def _train(self, learning: nn.Module, wrapped: list[Any], batches: Iterable[Any]) -> bool:
         """Train on some batches; returns whether to continue with more."""
@@ -159,7 +166,7 @@ class Engine:
             self._measure(began, first=first)
             first = False
             self._after_step()
-            if self.ended:
+            if self._trained:
                 return False
             if self._asked_to_stop():
                 self._save_last()
@@ -239,6 +246,26 @@ class Engine:
             self._report(row, better)
         self.fabric.barrier("epoch")
 
+    def _fit(self, console: Console) -> None:
+        """Fit the best weights after the last step, and save them with what was fitted, unless asked to stop.
+
+        Killed before the last checkpoint says so, all of it is done again from the same weights.
+        """
+        row: dict[str, float] = {}
+        if self.fabric.is_global_zero:
+            path, model = self.settings.out / BEST, self._averaged_model()
+            model.load_state_dict(self.task.read_weights(path))
+            with stop_on_signals(SAVE_KEPT, step="this image") as stop:
+                done = self.task.fit(model, console, stop)
+            if done:
+                best = self.history.best_row(self.task.scores[0])
+                row = best | self.task.validate(model.eval(), int(best["step"]))
+                self.task.save(Saved(on_cpu(model.state_dict()), row, int(best["step"]), {}), path)
+        self.history.fitted = self.fabric.broadcast(row) or None
+        if self.history.fitted is not None:
+            self._save_last()
+        self.fabric.barrier("fit")
+
     def _averaged_model(self) -> nn.Module:
         """Return a second network with the averaged weights, in evaluation mode."""
         if self._averaged is None:
@@ -292,6 +319,7 @@ class Engine:
                 "best": history.best,
                 "stale": history.stale,
                 "stopped": history.stopped,
+                "fitted": history.fitted,
             },
             "losses": {"sums": dict(history.sums), "steps": history.steps},
             "task": self.task.state(),
@@ -311,7 +339,13 @@ class Engine:
         self.average.load(earlier.weights, state.average_steps)
         record, losses = state.record, state.losses
         self.history = History(
-            record.rows, record.best, record.stale, record.stopped, Counter(losses.sums), losses.steps
+            record.rows,
+            record.best,
+            record.stale,
+            record.stopped,
+            record.fitted,
+            Counter(losses.sums),
+            losses.steps,
         )
         self.step = earlier.step
         return state

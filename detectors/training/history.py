@@ -15,6 +15,8 @@ from assets.files.atomic import write_atomic
 class History:
     """Results of the epochs so far, kept when resuming. rows: one per epoch. stale: epochs since the best.
 
+    fitted: the row of the best epoch once the model is fitted to it, None before.
+
     sums: of each loss over the `steps` of the current epoch.
     """
 
@@ -22,6 +24,7 @@ class History:
     best: float = -1.0
     stale: int = 0
     stopped: bool = False
+    fitted: dict[str, float] | None = None
     sums: Counter[str] = field(default_factory=Counter)
     steps: int = 0
 

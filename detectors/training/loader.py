@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from assets.errors import SynthError
 from detectors.augment import PARTNERS, AugmentSettings, augment
 from detectors.data.image_set import IGNORED
 from detectors.data.mix import Draw, TrainingStream, stream
+from detectors.data.proposals import ProposalSettings, cached_proposals
 from detectors.data.sample import Sample
 from detectors.data.source import ImageSource
 from detectors.device import PREFETCH, ProcessLoader, limit_threads
@@ -37,13 +38,14 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class InputSettings:
-    """How images are prepared for the network. masks: whether targets need masks."""
+    """How images are prepared for the network. masks: whether targets need masks. proposals: how they are made."""
 
     width: int
     height: int
     augment: AugmentSettings
     masks: bool
     seed: int
+    proposals: ProposalSettings | None = None
 
 
 # Changes an image of a source (its index) before it is augmented.
@@ -87,7 +89,12 @@ class TrainingImages(Dataset[Any]):
 
     def _read(self, source: int, image: int, position: int, place: int, *, masks: bool) -> Sample:
         """Read an image for a position: the drawn one (place 0) or one of its partners."""
-        sample = self.sources[source].read_sample(image, masks=masks)
+        images = self.sources[source]
+        sample = images.read_sample(image, masks=masks)
+        if self.settings.proposals is not None:
+            # An image that is made while training is never seen again.
+            proposals = cached_proposals(sample.image, self.settings.proposals, store=images.live is None)
+            sample = replace(sample, proposals=proposals)
         if self.change is None:
             return sample
         return self.change(sample, source, stream(self.settings.seed, TrainingStream.CHANGE, position, place))
@@ -182,4 +189,6 @@ def target_of(sample: Sample) -> dict[str, Tensor]:
     }
     if sample.masks is not None:
         target["masks"] = torch.from_numpy(np.ascontiguousarray(sample.masks[kept], np.uint8))
+    if sample.proposals is not None:
+        target["proposals"] = torch.from_numpy(np.ascontiguousarray(sample.proposals, np.float32))
     return target

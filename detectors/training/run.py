@@ -27,8 +27,10 @@ from detectors.data.shard_prepare import reopen_source
 from detectors.data.source import LiveSource
 from detectors.device import is_first_process
 from detectors.models import build_model, detector_module
+from detectors.models.region_proposals import proposal_settings
 from detectors.training.detector_task import DetectorParts, DetectorTask
 from detectors.training.engine import Engine, open_fabric
+from detectors.training.fitting import prepare_proposals
 from detectors.training.run_folder import check_classes, check_network, claim_folder
 from detectors.training.settings import TrainSettings
 from detectors.training.setup import make_schedule, make_spec
@@ -131,6 +133,9 @@ def _train(
         check_network(spec, earlier.spec, settings.out)
     base_rate = detector_module(spec.detector).LEARNING_RATE * math.sqrt(settings.batch / RATE_BATCH)
     parts = DetectorParts(spec, settings, data, make_schedule(settings, data), settings.learning_rate or base_rate)
+    searched = proposal_settings(spec)
+    if searched is not None and is_first_process():
+        prepare_proposals(data, searched, console, workers=parts.workers)
     model, frozen = _start_model(parts, console, start, earlier)
     task = make_task(model, parts, frozen_norms=frozen)
     engine = Engine(task, settings, open_fabric(settings), earlier)

@@ -39,7 +39,8 @@ def summarize(
     engine: Engine, seconds: float, drawn: dict[str, int] | None = None, live: Sequence[LiveCounts] = ()
 ) -> TrainSummary:
     """Summarize the training of an engine. seconds: duration of this call."""
-    row, pace = engine.history.best_row(engine.task.scores[0]), engine.pace
+    history, pace = engine.history, engine.pace
+    row = history.fitted or history.best_row(engine.task.scores[0])
     best = engine.task.score_of(row) | ({"epoch": row["epoch"]} if row else {})
     rate = pace.samples / pace.worked if pace.worked else 0.0
     numbers = (rate, pace.waiting, seconds)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypedDict
 
+from rich.console import Console
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -55,6 +56,8 @@ class Task(ABC):
     unit: ClassVar[str] = "images"
     # Whether the model is also validated before its first step.
     scores_untrained: ClassVar[bool] = False
+    # Whether the model has parts that are fitted after the last step (`fit`).
+    needs_fit: bool = False
     # Decay of the moving average; by default it grows with the steps.
     average_decay: float | None = None
 
@@ -85,6 +88,14 @@ class Task(ABC):
     @abstractmethod
     def save(self, saved: Saved, path: Path) -> None:
         """Write a checkpoint of the task's kind."""
+
+    def read_weights(self, path: Path) -> dict[str, Tensor]:
+        """Return the averaged weights of a checkpoint that `save` wrote."""
+        raise NotImplementedError
+
+    def fit(self, model: nn.Module, console: Console, stop: Callable[[], bool]) -> bool:
+        """Fit the parts of an averaged model that are not learned in steps; returns False if asked to stop before."""
+        raise NotImplementedError
 
     def use_average(self, weights: dict[str, Tensor]) -> None:  # noqa: B027 - most tasks need none
         """Take the moving average of the model's weights, which the engine changes in place after every step."""
