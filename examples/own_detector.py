@@ -21,6 +21,8 @@ LONG_SIDE = 320
 FIXED_SIZE = None
 LEARNING_RATE = 2e-3
 NEEDS_MASKS = False
+# It has a network of its own, and takes no --backbone.
+TAKES_BACKBONE = False
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 
 STRIDE = 4

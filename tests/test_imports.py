@@ -49,7 +49,8 @@ ORDER = {
         *("predict", "export", "recognition"),
     ),
     "detectors/models": (
-        *("spec", "interface", "region_proposals", "well_known", "parts", "soft", "ignoring", "torchvision_detector"),
+        *("spec", "interface", "region_proposals", "well_known", "backbones", "parts", "soft", "ignoring"),
+        "torchvision_detector",
         *("one_stage", "region_based", "detect"),
     ),
     "detectors/evaluate": (

@@ -19,6 +19,7 @@ from detectors.checkpoints.pretrained import packaged_weights, timm_weights, tor
 from detectors.checkpoints.tensor_file import is_plain_tensor, read_safetensors, read_tensor_file
 from detectors.data.image_set import Classes
 from detectors.models import detector_module
+from detectors.models.backbones.table import BACKBONES, timm_name
 from detectors.models.spec import ModelSpec
 
 # Values of --weights other than a file.
@@ -119,8 +120,7 @@ def fit_weights(model: nn.Module, state: Mapping[str, Tensor], source: str, *, h
     almost nothing fits.
     """
     target = model.state_dict()
-    strip, prefix = _best_prefix(state, target)
-    renamed = {prefix + name.removeprefix(strip): name for name in state if name.startswith(strip)}
+    renamed = _renamed(state, target)
     sized = class_sized(model)
     fitted: list[str] = []
     reshaped: list[str] = []
@@ -165,15 +165,37 @@ def class_sized(model: nn.Module) -> frozenset[str]:
     return frozenset(name for name in names if "rpn" not in name)
 
 
-def _best_prefix(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> tuple[str, str]:
-    """Return the prefix to strip from the names in `state`, and the prefix to add."""
+def _renamed(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return the name in `state` by the name in the network, by the change of prefix that makes most of them fit.
+
+    Where more fit then, "." and "_" count as one: timm's stages of VGG and DenseNet join the names of nested layers.
+    """
+    choices = []
+    for spell in (str, _dotted):
+        ours, theirs = {spell(name): name for name in target}, {spell(name): name for name in state}
+        if len(ours) < len(target) or len(theirs) < len(state):
+            continue
+        named = {name: state[theirs[name]] for name in theirs}
+        wanted = {name: target[ours[name]] for name in ours}
+        hits, strip, prefix = _best_prefix(named, wanted)
+        pairs = ((prefix + name.removeprefix(strip), name) for name in theirs if name.startswith(strip))
+        choices.append((hits, {ours.get(new, new): theirs[old] for new, old in pairs}))
+    return max(choices, key=lambda choice: choice[0])[1]
+
+
+def _dotted(name: str) -> str:
+    return name.replace("_", ".")
+
+
+def _best_prefix(state: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> tuple[int, str, str]:
+    """Return how many tensors fit, the prefix to strip from the names in `state`, and the prefix to add."""
     best = (0, "", "")
     for strip in _prefixes(state, 2):
         names = [(name.removeprefix(strip), value.shape) for name, value in state.items() if name.startswith(strip)]
         for prefix in _prefixes(target, 3):
             hits = sum(prefix + name in target and target[prefix + name].shape == shape for name, shape in names)
             best = max(best, (hits, strip, prefix), key=lambda found: found[0])
-    return best[1], best[2]
+    return best
 
 
 def _prefixes(names: Iterable[str], depth: int) -> list[str]:
@@ -188,8 +210,7 @@ def _prefixes(names: Iterable[str], depth: int) -> list[str]:
 
 def _imagenet(spec: ModelSpec) -> tuple[dict[str, Tensor], str]:
     if spec.backbone is not None:
-        state, source = timm_weights(spec.backbone)
-        return state, f"{source} ({spec.backbone})"
+        return _backbone_weights(spec.backbone)
     name = _published(spec)[1]
     if name is None:
         hint = f"use --weights {COCO} or {NONE}, or a timm model with --backbone"
@@ -197,6 +218,17 @@ def _imagenet(spec: ModelSpec) -> tuple[dict[str, Tensor], str]:
             f"no ImageNet weights for {spec.detector}'s own backbone", code="weights-unavailable", hint=hint
         )
     return torchvision_weights(name, spec.detector), f"ImageNet ({spec.detector})"
+
+
+def _backbone_weights(name: str) -> tuple[dict[str, Tensor], str]:
+    known = BACKBONES.get(name)
+    if known is None or known.source == "timm":
+        state, source = timm_weights(timm_name(name))
+        return state, f"{source} ({name})"
+    if known.weights is None:
+        hint = f"use --weights {NONE}, or a file of weights"
+        raise SynthError(f"no pretrained weights are published for {name}", code="weights-unavailable", hint=hint)
+    return torchvision_weights(known.weights, name), f"ImageNet ({name})"
 
 
 def _coco(spec: ModelSpec) -> dict[str, Tensor]:

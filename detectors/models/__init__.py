@@ -113,12 +113,9 @@ def build_model(spec: ModelSpec) -> nn.Module:
 
     Raises SynthError where the spec has a backbone that the detector cannot take.
     """
+    from detectors.models.backbones.fits import check_backbone
+
     module = detector_module(spec.detector)
-    if spec.backbone is not None and not getattr(module, "TAKES_BACKBONE", True):
-        raise SynthError(
-            f"{spec.detector} has a network of its own",
-            code="backbone-unsupported",
-            found=f"--backbone {spec.backbone}",
-            hint="leave --backbone out",
-        )
+    if spec.backbone is not None:
+        check_backbone(module, spec.backbone, spec.detector)
     return module.build(spec)

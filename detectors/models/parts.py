@@ -13,11 +13,13 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelMaxPool, LastLevelP6P7
 
-from assets.errors import SynthError, unknown_name
+from detectors.models.backbones.stages import backbone_stages, backbone_strides
+from detectors.models.backbones.table import IMAGENET_MEAN as IMAGENET_MEAN
+from detectors.models.backbones.table import IMAGENET_STD as IMAGENET_STD
 from detectors.models.spec import ModelSpec
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+# Stride of the last stage of common backbones.
+COARSEST = 32
 # A shelf may hold hundreds of facings; torchvision's limit of 100 would drop some.
 MAX_DETECTIONS = 300
 # Low, because AP needs the whole precision-recall curve; `predict` only shows detections above the chosen threshold.
@@ -50,6 +52,7 @@ class TimmPyramid(nn.Module):
     def __init__(self, name: str, *, least_stride: int, extra: Callable[[int], ExtraFPNBlock]) -> None:
         super().__init__()
         self.body, channels = timm_stages(name, least_stride)
+        self.stages = len(channels)
         self.out_channels = WIDE_PYRAMID if channels[-1] >= WIDE_STAGE else NARROW_PYRAMID
         self.fpn = FeaturePyramidNetwork(channels, self.out_channels, extra_blocks=extra(self.out_channels))
 
@@ -58,30 +61,13 @@ class TimmPyramid(nn.Module):
 
 
 def timm_stages(name: str, least_stride: int) -> tuple[nn.Module, list[int]]:
-    """Build a timm model that returns its stages of stride `least_stride` to 32; also return their channel counts.
+    """Build a backbone that returns its stages of stride `least_stride` to 32; also return their channel counts.
 
-    Raises SynthError for unknown names and for models without stages (plain vision transformers).
+    name: of the table of backbones or any timm model. Raises SynthError for unknown names and for models without such
+    stages (plain vision transformers, classic networks that end at stride 16).
     """
-    import timm
-
-    if name not in timm.list_models():
-        raise unknown_name("timm backbone", name, timm.list_models())
-    try:
-        body = timm.create_model(name, pretrained=False, features_only=True)
-        strides = body.feature_info.reduction()
-        wanted = tuple(level for level, stride in enumerate(strides) if least_stride <= stride <= 32)
-        if not wanted or len({strides[level] for level in wanted}) != len(wanted) or strides[wanted[-1]] != 32:
-            raise RuntimeError(f"its stages have strides {strides}")
-        body = timm.create_model(name, pretrained=False, features_only=True, out_indices=wanted)
-    except (RuntimeError, AttributeError) as error:
-        hint = "use a convolutional or hierarchical one, such as tf_efficientnet_lite0, resnet50 or convnext_tiny"
-        raise SynthError(
-            f"backbone {name!r} has no stages of decreasing resolution",
-            code="backbone-unsupported",
-            found=str(error),
-            hint=hint,
-        ) from error
-    return body, body.feature_info.channels()
+    strides = tuple(stride for stride in backbone_strides(name) if least_stride <= stride <= COARSEST)
+    return backbone_stages(name, strides if strides[-1:] == (COARSEST,) else (*strides, COARSEST))
 
 
 def pyramid_anchors(sizes: tuple[int, ...], per_octave: int = 1) -> AnchorGenerator:

@@ -14,7 +14,7 @@ from assets.errors import SynthError
 from detectors.checkpoints.pretrained import PACKAGED_BACKBONE, packaged_weights
 from detectors.checkpoints.weights import read_weights
 from detectors.device import pick_device
-from detectors.training.setup import timm_normalisation
+from detectors.models.backbones.table import normalisation
 
 BATCH = 16
 
@@ -24,7 +24,7 @@ class ImageFeatures:
 
     def __init__(self, network: nn.Module, device: torch.device) -> None:
         self._network, self._device = network.to(device).eval(), device
-        mean, std = timm_normalisation(PACKAGED_BACKBONE)
+        mean, std = normalisation(PACKAGED_BACKBONE)
         self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=device).view(1, 3, 1, 1)
 

@@ -65,7 +65,8 @@ class TrainSettings:
         tuple[str, ...], Option("NAME=VALUE for this detector. Repeatable.", "Model", "--detector-option")
     ] = ()
     backbone: Annotated[
-        str | None, Option("Any timm model with stages, e.g. tf_efficientnet_lite0.", "Model", shown="the detector's")
+        str | None,
+        Option("A backbone by name, e.g. resnet50, or any timm model with stages.", "Model", shown="the detector's"),
     ] = None
     weights: Annotated[str, Option("Initial weights.", "Model", parse="weights")] = "imagenet"
     size: Annotated[
@@ -98,9 +99,13 @@ class TrainSettings:
     def __post_init__(self) -> None:
         # Imported here because they load OpenCV and torch, which a command's --help must not wait for.
         from detectors.augment import PRESETS
+        from detectors.models.backbones.fits import check_backbone
         from detectors.models.interface import check_options, parse_options
 
-        check_options(detector_module(self.detector), parse_options(self.detector_options), self.detector)
+        module = detector_module(self.detector)
+        check_options(module, parse_options(self.detector_options), self.detector)
+        if self.backbone is not None:
+            check_backbone(module, self.backbone, self.detector)
         if self.augment not in PRESETS:
             raise unknown_name("augmentation", self.augment, PRESETS)
         if self.schedule not in SCHEDULES:

@@ -11,6 +11,7 @@ from assets.errors import SynthError
 from detectors.data.mix import complete_shares
 from detectors.data.prepare import TrainingData
 from detectors.models import detector_module, detector_origin
+from detectors.models.backbones.table import normalisation
 from detectors.models.interface import check_options, parse_options
 from detectors.models.spec import ModelSpec
 from detectors.training.schedule import FINETUNE_RATE, Phase, Schedule, finetune_shares, without_real
@@ -40,7 +41,7 @@ def make_spec(settings: TrainSettings, data: TrainingData) -> ModelSpec:
         )
     mean, std = module.MEAN, module.STD
     if settings.backbone is not None:
-        mean, std = timm_normalisation(settings.backbone)
+        mean, std = normalisation(settings.backbone)
     options = check_options(module, parse_options(settings.detector_options), settings.detector).model_dump()
     return ModelSpec(
         settings.detector,
@@ -66,14 +67,6 @@ def fitting_size(module: Any, sizes: np.ndarray) -> tuple[int, int]:
     aspect = float(np.median(sizes[:, 0] / sizes[:, 1]))
     width, height = (long_side, long_side / aspect) if aspect >= 1 else (long_side * aspect, long_side)
     return STRIDE * math.ceil(round(width) / STRIDE), STRIDE * math.ceil(round(height) / STRIDE)
-
-
-def timm_normalisation(name: str) -> tuple[Any, Any]:
-    """Return the channel means and standard deviations that a timm model was pretrained with."""
-    import timm
-
-    known = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    return (tuple(known.mean), tuple(known.std)) if known else ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def _check_masks(data: TrainingData, detector: str) -> None:

@@ -51,7 +51,8 @@ class TrainingRecipe:
         "fasterrcnn_mobilenet"
     )
     backbone: Annotated[
-        str | None, Option("Any timm model with stages, e.g. tf_efficientnet_lite0.", "Model", shown="the detector's")
+        str | None,
+        Option("A backbone by name, e.g. resnet50, or any timm model with stages.", "Model", shown="the detector's"),
     ] = None
     weights: Annotated[str, Option("Initial weights.", "Model", parse="weights")] = "imagenet"
     input_size: Annotated[

@@ -41,7 +41,7 @@ def build(spec: ModelSpec) -> nn.Module:
         return as_detector(ignore_in_rcnn(model), spec)
     pyramid = TimmPyramid(spec.backbone, least_stride=4, extra=max_pool_level)
     # A backbone may lack stride 4: one anchor size for each level that it has.
-    sizes = (32, 64, 128, 256, 512)[-len(pyramid.body.feature_info.channels()) - 1 :]
+    sizes = (32, 64, 128, 256, 512)[-pyramid.stages - 1 :]
     model = FasterRCNN(
         pyramid,
         spec.classes + 1,

@@ -40,7 +40,7 @@ def build(spec: ModelSpec) -> nn.Module:
         model = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)
         return as_detector(ignore_in_rcnn(model), spec)
     pyramid = TimmPyramid(spec.backbone, least_stride=4, extra=max_pool_level)
-    sizes = (32, 64, 128, 256, 512)[-len(pyramid.body.feature_info.channels()) - 1 :]
+    sizes = (32, 64, 128, 256, 512)[-pyramid.stages - 1 :]
     width = pyramid.out_channels
     model = MaskRCNN(
         pyramid,

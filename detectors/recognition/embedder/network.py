@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assets.errors import SynthError, unknown_name
-from detectors.training.setup import timm_normalisation
+from detectors.models.backbones.table import normalisation
 
 # Margin around a box as a fraction of its width and height: print at the edge keeps its surroundings, and a detection
 # that is slightly too small still contains the product.
@@ -51,7 +51,7 @@ def make_spec(backbone: str, *, dim: int, side: int, margin: float = MARGIN) -> 
 
     if backbone not in timm.list_models():
         raise unknown_name("timm backbone", backbone, timm.list_models())
-    mean, std = timm_normalisation(backbone)
+    mean, std = normalisation(backbone)
     return EmbedderSpec(backbone, dim, side, margin, mean, std)
 
 

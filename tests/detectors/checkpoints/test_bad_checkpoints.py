@@ -50,7 +50,7 @@ class TestBroken:
     [
         (("format",), "1", "format-version-unsupported", ""),
         (("spec", "detector"), "yolo9000", "unknown-name", "unknown detector"),
-        (("spec", "backbone"), "hf-hub:x/y", "unknown-name", "unknown timm backbone"),
+        (("spec", "backbone"), "hf-hub:x/y", "unknown-name", "unknown backbone"),
         (("spec", "classes"), 5_000_000, "content-invalid", "spec.classes|a network of 5000000 classes"),
         (("spec", "width"), 0, "content-invalid", "spec.width"),
         (("spec", "width"), 8192, "checkpoint-mismatch", ""),

@@ -182,7 +182,7 @@ def test_a_plain_transformer_is_refused() -> None:
 
 def test_a_backbone_that_has_no_place_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detector_module("yolo"), "TAKES_BACKBONE", False, raising=False)
-    with raises("backbone-unsupported", what="yolo has a network of its own"):
+    with raises("backbone-unsupported", found="it has a network of its own"):
         build_model(ModelSpec("yolo", TINY, 3, WIDTH, HEIGHT, (0, 0, 0), (1, 1, 1)))
 
 

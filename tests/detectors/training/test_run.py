@@ -222,7 +222,7 @@ def test_memory_that_does_not_suffice_says_what_to_lower(
     [
         ({"detector": "efficientdet"}, "unknown-name", "unknown detector"),
         ({"augment": "wild"}, "unknown-name", "unknown augmentation"),
-        ({"backbone": "resnet5000"}, "unknown-name", "unknown timm backbone"),
+        ({"backbone": "resnet5000"}, "unknown-name", "unknown backbone"),
         ({"detector": "ssd300", "size": (320, 320)}, "setting-invalid", "one size only"),
         ({"mix": (("rael", 0.2),)}, "unknown-name", "unknown source"),
         ({"batch": 3, "devices": 2}, "setting-invalid", "the batch"),
