@@ -26,6 +26,10 @@ DETECTORS = {
     "ssd300": "detectors.models.one_stage.ssd300",
     "ssdlite": "detectors.models.one_stage.ssdlite",
     "yolo": "detectors.models.one_stage.yolo",
+    "yolov1": "detectors.models.darknet.yolov1",
+    "yolov2": "detectors.models.darknet.yolov2",
+    "yolov3": "detectors.models.darknet.yolov3",
+    "yolov4": "detectors.models.darknet.yolov4",
 }
 
 

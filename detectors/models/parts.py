@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torchvision
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
@@ -28,6 +29,10 @@ MIN_SCORE = 0.01
 # fewer than 512 channels: wider heads make a lite network three times slower without detecting more.
 WIDE_PYRAMID, NARROW_PYRAMID = 256, 128
 WIDE_STAGE = 512
+# Candidates of an image that suppression begins with, the best ones of all classes.
+CANDIDATES = 1000
+# From (N, 4) boxes, (N,) scores in falling order and (N,) labels to the indices of those that remain, best first.
+Suppress = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Normalise(GeneralizedRCNNTransform):
@@ -95,3 +100,29 @@ def covered_by(boxes: Tensor, regions: Tensor) -> Tensor:
     common = (high - low).clamp(min=0).prod(dim=2)
     area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).clamp(min=1e-6)
     return (common / area[:, None]).amax(dim=1)
+
+
+def normalised(images: Tensor, spec: ModelSpec) -> Tensor:
+    """Return (B, 3, H, W) images in 0..1 less the spec's mean, divided by its standard deviation."""
+    mean, std = (
+        torch.tensor(row, dtype=images.dtype, device=images.device)[:, None, None] for row in (spec.mean, spec.std)
+    )
+    return (images - mean) / std
+
+
+def suppress_by_class(overlap: float) -> Suppress:
+    """Return greedy non-maximum suppression within each class: of boxes of a higher IoU the weaker one is dropped."""
+    # Called through its module: the ONNX exporter replaces it there by a version that also accepts zero boxes.
+    return lambda boxes, scores, labels: torchvision.ops.boxes.batched_nms(boxes, scores, labels, overlap)
+
+
+def select_boxes(scores: Tensor, boxes: Tensor, size: tuple[int, int], suppress: Suppress) -> dict[str, Tensor]:
+    """Return the detections of one image from (A, classes) scores and (A, 4) boxes. size: width and height."""
+    flat = scores.flatten()
+    best, places = flat.topk(min(CANDIDATES, len(flat)))
+    labels = places % scores.shape[1]
+    boxes = torchvision.ops.clip_boxes_to_image(boxes[places // scores.shape[1]], (size[1], size[0]))
+    good = best > MIN_SCORE
+    boxes, best, labels = boxes[good], best[good], labels[good]
+    kept = suppress(boxes, best, labels)[:MAX_DETECTIONS]
+    return {"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]}

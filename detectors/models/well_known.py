@@ -11,6 +11,12 @@ _STRONG = ("fcos", "fasterrcnn")
 # Prefixes of names reduced to lower-case letters and digits; the longest matching prefix counts.
 WELL_KNOWN = {
     "yolo": _YOLO,
+    "yolo9000": ("yolov2", "yolo"),
+    "yolov1": ("yolov1", "yolo"),
+    "yolov2": ("yolov2", "yolo"),
+    "yolov3": ("yolov3", "yolo"),
+    "yolov4": ("yolov4", "yolo"),
+    "scaledyolo": ("yolov4", "yolo"),
     "ppyolo": _YOLO,
     "rtmdet": _FAST,
     "nanodet": _FAST,

@@ -128,7 +128,7 @@ def _train(
     earlier: Checkpoint | None,
     make_task: MakeTask,
 ) -> TrainSummary:
-    spec = start.spec if start else make_spec(settings, data)
+    spec = start.spec if start else make_spec(settings, data, earlier.spec if earlier else None)
     if earlier is not None:
         check_network(spec, earlier.spec, settings.out)
     base_rate = detector_module(spec.detector).LEARNING_RATE * math.sqrt(settings.batch / RATE_BATCH)

@@ -12,8 +12,9 @@ from detectors.data.mix import complete_shares
 from detectors.data.prepare import TrainingData
 from detectors.models import detector_module, detector_origin
 from detectors.models.backbones.table import normalisation
-from detectors.models.interface import check_options, parse_options
+from detectors.models.interface import parse_options
 from detectors.models.spec import ModelSpec
+from detectors.training.data_options import complete_options
 from detectors.training.schedule import FINETUNE_RATE, Phase, Schedule, finetune_shares, without_real
 from detectors.training.settings import TrainSettings
 
@@ -26,8 +27,11 @@ LIVE_EPOCH = 1000
 PHOTO_PASSES = 10
 
 
-def make_spec(settings: TrainSettings, data: TrainingData) -> ModelSpec:
-    """Return the specification of the network; its input size is chosen by `fitting_size` if it is not set."""
+def make_spec(settings: TrainSettings, data: TrainingData, earlier: ModelSpec | None = None) -> ModelSpec:
+    """Return the specification of the network; its input size is chosen by `fitting_size` if it is not set.
+
+    earlier: that of the run that is resumed, if it is one: what it took from the data is not computed again.
+    """
     module = detector_module(settings.detector)
     if module.NEEDS_MASKS:
         _check_masks(data, settings.detector)
@@ -42,7 +46,8 @@ def make_spec(settings: TrainSettings, data: TrainingData) -> ModelSpec:
     mean, std = module.MEAN, module.STD
     if settings.backbone is not None:
         mean, std = normalisation(settings.backbone)
-    options = check_options(module, parse_options(settings.detector_options), settings.detector).model_dump()
+    given = parse_options(settings.detector_options)
+    options = complete_options(module, given, settings.detector, data.sources, (width, height), earlier)
     return ModelSpec(
         settings.detector,
         settings.backbone,
@@ -51,7 +56,7 @@ def make_spec(settings: TrainSettings, data: TrainingData) -> ModelSpec:
         height,
         mean,
         std,
-        tuple(sorted(options.items())),
+        options,
         detector_origin(settings.detector),
     )
 

@@ -1,6 +1,6 @@
-"""A small YOLO: one stage without anchors, with a decoupled head and task-aligned target assignment.
+"""A small current YOLO: one stage without anchors, with a decoupled head and task-aligned target assignment.
 
-After YOLOX (Ge et al. 2021, arXiv 2107.08430): a top-down and bottom-up pyramid, separate branches for class and box,
+Not one of the published versions, which are `yolov1` to `yolov4`. After YOLOX (Ge et al. 2021, arXiv 2107.08430): a top-down and bottom-up pyramid, separate branches for class and box,
 no anchors. Targets are assigned as in TOOD (Feng et al. 2021, arXiv 2108.07755): of the cells whose centre lies in a
 box, those whose class score and overlap agree best with it are its positives. Written from the papers.
 """
@@ -18,7 +18,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detectors.models.interface import DetectorOptions, SoftHead, SoftOutputs, options_of
-from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, MAX_DETECTIONS, MIN_SCORE, covered_by, timm_stages
+from detectors.models.parts import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    covered_by,
+    normalised,
+    select_boxes,
+    suppress_by_class,
+    timm_stages,
+)
 from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 640
@@ -34,7 +42,6 @@ PRIOR = 0.01
 ALPHA, BETA, TOP = 1.0, 6.0, 13
 # Weights of the losses.
 CLASS_WEIGHT, BOX_WEIGHT = 1.0, 2.0
-CANDIDATES = 1000
 MOSTLY_IGNORED = 0.5
 
 
@@ -114,11 +121,7 @@ class Yolo(nn.Module):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Return the three feature maps of the pyramid."""
-        mean, std = (
-            torch.tensor(row, dtype=images.dtype, device=images.device)[:, None, None]
-            for row in (self.spec.mean, self.spec.std)
-        )
-        return self.backbone((images - mean) / std)
+        return self.backbone(normalised(images, self.spec))
 
     def losses(self, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """Return "classification" (cross-entropy with the overlap as target) and "box" (generalized IoU loss)."""
@@ -145,7 +148,9 @@ class Yolo(nn.Module):
         """Return the boxes that remain after non-maximum suppression within each class."""
         _, logits, boxes = self._predict(images)
         width, height = self.spec.width, self.spec.height
-        return [_select(*one, (width, height), self.nms) for one in zip(logits.float().sigmoid(), boxes, strict=True)]
+        suppress = suppress_by_class(self.nms)
+        pairs = zip(logits.float().sigmoid(), boxes, strict=True)
+        return [select_boxes(*one, (width, height), suppress) for one in pairs]
 
     def soft_outputs(self, images: Tensor, like: SoftOutputs | None = None) -> SoftOutputs:
         """Return the logits and boxes of all cells."""
@@ -212,19 +217,6 @@ def _inside(cells: Cells, truth: Tensor) -> Tensor:
     nearest = ((points - middle).norm(dim=2) + cells.strides).argmin(1)
     inside[empty, nearest[empty]] = True
     return inside
-
-
-def _select(scores: Tensor, boxes: Tensor, size: tuple[int, int], nms: float) -> dict[str, Tensor]:
-    """Return the detections of one image from (A, classes) scores and (A, 4) boxes. size: width and height."""
-    flat = scores.flatten()
-    best, places = flat.topk(min(CANDIDATES, len(flat)))
-    labels = places % scores.shape[1]
-    boxes = torchvision.ops.clip_boxes_to_image(boxes[places // scores.shape[1]], (size[1], size[0]))
-    good = best > MIN_SCORE
-    boxes, best, labels = boxes[good], best[good], labels[good]
-    # Called through its module: the ONNX exporter replaces it there by a version that also accepts zero boxes.
-    kept = torchvision.ops.boxes.batched_nms(boxes, best, labels, nms)[:MAX_DETECTIONS]
-    return {"boxes": boxes[kept], "labels": labels[kept], "scores": best[kept]}
 
 
 def build(spec: ModelSpec) -> nn.Module:

@@ -137,7 +137,7 @@ def test_soft_outputs_are_what_detections_are_made_of(name: str) -> None:
 def classification(model: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]) -> float:
     """What tells products from background; SSD mines backgrounds beside targets only, so its own are summed."""
     torch.manual_seed(0)
-    names = ("classification", "loss_classifier", "loss_objectness")
+    names = ("classification", "objectness", "loss_classifier", "loss_objectness")
     if type(model).__name__ == "IgnoringSsd":
         return ssd_background(model, images, targets)
     losses = model.losses(images, targets)
@@ -273,6 +273,9 @@ def test_a_folder_without_checkpoints_is_told(tmp_path: Path) -> None:
     ("name", "nearest"),
     [
         ("YOLOv8n", "yolo"),
+        ("yolo9000", "yolov2"),
+        ("YOLOv3-tiny", "yolov3"),
+        ("scaled-yolov4", "yolov4"),
         ("rt-detr", "fcos"),
         ("efficientdet_d0", "fcos"),
         ("faster-rcnn", "fasterrcnn"),
