@@ -19,7 +19,7 @@ Target = dict[str, Tensor]
 
 
 class Patch(NamedTuple):
-    """A rectangle of an output, xyxy pixels, and what fills it: an image of the batch from `left`, `top` on, unscaled."""
+    """A rectangle of an output, xyxy pixels, and an image of the batch that fills it from its `left`, `top` on."""
 
     tile: Rectangle
     image: int
@@ -112,7 +112,7 @@ def _covered(target: Target, tile: Rectangle) -> Target:
 
 
 def _shrunk(boxes: Tensor, hidden: Tensor) -> Tensor:
-    """Return the (N, 4) smallest boxes around what a rectangle (4,) leaves of boxes; without area where it is nothing."""
+    """Return the (N, 4) smallest boxes around what a rectangle (4,) leaves of boxes; no area where it is nothing."""
     left, top, right, bottom = boxes.unbind(1)
     wide, high = (hidden[0] <= left) & (hidden[2] >= right), (hidden[1] <= top) & (hidden[3] >= bottom)
     top, bottom = (
@@ -133,8 +133,9 @@ def _keep_enough(target: Target, left: Tensor) -> Target:
     ignored = [target["boxes"][lost]]
     if "ignored" in target:
         ignored.append(target["ignored"][_area(target["ignored"]) > 0])
-    rows = {name: target[name][kept] for name in ("boxes", "labels", "masks") if name in target}
-    return {**rows, "ignored": torch.cat(ignored)}
+    changed: Target = {name: target[name][kept] for name in ("boxes", "labels", "masks") if name in target}
+    changed["ignored"] = torch.cat(ignored)
+    return changed
 
 
 def _join(first: Target, second: Target) -> Target:

@@ -122,7 +122,7 @@ class DetectorModule(Protocol):
 
     options_from_data(boxes, labels, options): options that follow from the training data, such as anchors, by name.
     boxes: (N, 4) float32 xyxy of all labelled boxes of the training sets, in pixels of the network's input, N may be 0.
-    labels: (N,) int64 from 0. options: the validated ones of the user; those that the user chose are not to be returned.
+    labels: (N,) int64 from 0. options: the validated ones of the user; those that the user chose must not be returned.
     It is called once, before the network is built; what it returns is kept in the spec, so that checkpoints build the
     same network and a resumed training does not compute it again. The same boxes must give the same options.
     """

@@ -28,7 +28,7 @@ def complete_options(
     """Return all options of a detector, sorted by name: given ones, those that its module takes from data, defaults.
 
     owner: the detector's name. size: width and height of the network's input. earlier: the network of a run that is
-    resumed, whose options are not computed again. Raises SynthError for invalid ones and for images that cannot be read.
+    resumed, whose options are not computed again. Raises SynthError for invalid ones, and for unreadable images.
     """
     options = check_options(module, given, owner)
     found = options.model_dump()
@@ -42,9 +42,7 @@ def complete_options(
     return tuple(sorted(found.items()))
 
 
-def input_boxes(
-    sources: Sequence[ImageSource], size: tuple[int, int]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def input_boxes(sources: Sequence[ImageSource], size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return (N, 4) xyxy boxes of images fitted into the network's input, in its pixels, and (N,) labels from 0.
 
     Ignored regions are left out. Of sources in shards the first SHARD_IMAGES images count, of those that make their

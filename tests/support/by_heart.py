@@ -40,10 +40,10 @@ CASES = (
     ("ssd300", 40, 2, 0.004, (300, 300)),
     ("ssdlite", 50, 4, 0.004, (160, 128)),
     ("yolo", 55, 4, 0.003, SMALL),
-    ("yolov1", 80, 4, 0.002, (160, 128)),
-    ("yolov2", 80, 4, 0.003, (160, 128)),
-    ("yolov3", 80, 4, 0.003, SMALL),
-    ("yolov4", 80, 4, 0.003, SMALL),
+    ("yolov1", 45, 4, 0.003, (160, 128)),
+    ("yolov2", 45, 4, 0.003, SMALL),
+    ("yolov3", 45, 4, 0.003, SMALL),
+    ("yolov4", 45, 4, 0.003, SMALL),
 )
 # Detectors that differ from "fasterrcnn" in nothing but their backbone and how many proposals they take.
 SAME = ("fasterrcnn_mobilenet", "fasterrcnn_mobilenet_320")

@@ -26,7 +26,8 @@ def random_run(
     """A run's folder with a checkpoint. background: what R-CNNs say for it in advance; the more, the less they find."""
     torch.manual_seed(1)
     module = detector_module(detector)
-    spec = ModelSpec(detector, backbone, len(CLASSES), *size, module.MEAN, module.STD)
+    options = tuple(sorted(getattr(module, "SMALLEST", {}).items()))
+    spec = ModelSpec(detector, backbone, len(CLASSES), *size, module.MEAN, module.STD, options)
     model = build_model(spec)
     _settle_norms(model, size)
     with torch.no_grad():

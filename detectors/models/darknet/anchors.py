@@ -39,7 +39,7 @@ class AnchorOptions(DetectorOptions):
     anchors: str = Field(
         CLUSTERED,
         max_length=MAX_TEXT,
-        description="Anchors: clustered (on the training boxes), published, or WxH pairs in pixels with spaces between.",
+        description="Anchors: clustered (on the training boxes), published, or pixels such as '10x13 16x30 …'.",
     )
 
     @field_validator("anchors")
@@ -91,9 +91,9 @@ def cluster_anchors(boxes: NDArray[np.float32], options: AnchorOptions) -> Mappi
 def cluster_shapes(sizes: NDArray[np.float64], count: int, *, seed: int) -> NDArray[np.float64]:
     """Return the (count, 2) centroids of (N, 2) widths and heights, by rising area; N is at least 1.
 
-    The first centroids are boxes chosen as in k-means++ (Arthur and Vassilvitskii 2007) with distance 1 - IoU; centroids
-    are means. Of all rounds the one with the highest mean IoU counts. Fewer different boxes than centroids leave equal
-    centroids. The same sizes and seed give the same result.
+    The first centroids are boxes chosen as in k-means++ (Arthur and Vassilvitskii 2007) with distance 1 - IoU;
+    centroids are means. Of all rounds the one with the highest mean IoU counts. Fewer different boxes than centroids
+    leave equal centroids. The same sizes and seed give the same result.
     """
     rng = np.random.default_rng(seed)
     if len(sizes) > MAX_BOXES:

@@ -84,7 +84,9 @@ class Darknet53(nn.Module):
         self.stem = style.conv(3, style.channels(STEM))
         widths = [style.channels(STEM), *(style.channels(width) for width, _ in STAGES)]
         self.stages = nn.ModuleList(
-            nn.Sequential(style.conv(before, after, stride=2), *(Residual(style, after, after // 2) for _ in range(count)))
+            nn.Sequential(
+                style.conv(before, after, stride=2), *(Residual(style, after, after // 2) for _ in range(count))
+            )
             for (before, after), (_, count) in zip(itertools.pairwise(widths), STAGES, strict=True)
         )
         self.channels = widths[-TAKEN:]
@@ -156,7 +158,7 @@ def make_backbone(spec: ModelSpec, least_stride: int, own: Callable[[], nn.Modul
     if spec.backbone is not None:
         return timm_stages(spec.backbone, least_stride)
     backbone = own()
-    channels: list[int] = backbone.channels  # type: ignore[assignment]
+    channels: list[int] = backbone.channels
     return backbone, channels
 
 

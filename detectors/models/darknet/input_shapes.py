@@ -34,9 +34,7 @@ class RandomShapes(nn.Module):
             steps = torch.randint(LEAST // STRIDE, MOST // STRIDE + 1, (), device="cpu")
             side.fill_(int(steps) * STRIDE)
         batches.add_(1)
-        height, width = (
-            max(STRIDE, STRIDE * round(one * int(side) / USUAL / STRIDE)) for one in images.shape[-2:]
-        )
+        height, width = (max(STRIDE, STRIDE * round(one * int(side) / USUAL / STRIDE)) for one in images.shape[-2:])
         return resize_inputs(images, targets, width, height)
 
 

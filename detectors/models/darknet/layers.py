@@ -62,7 +62,7 @@ class PointAttention(nn.Module):
 
 
 class CrossBatchNorm(nn.BatchNorm2d):
-    """Cross mini-batch normalization, CmBN (Bochkovskiy et al. 2020): batch norm over the mini-batches of a step so far.
+    """Cross mini-batch normalization, CmBN (Bochkovskiy et al. 2020): batch norm over mini-batches of a step so far.
 
     After `begin(parts)` the next `parts` calls in training mode belong together. Mini-batch t is normalised by the mean
     and variance over mini-batches 1 to t, and gradients go through its own part of them; the running statistics are

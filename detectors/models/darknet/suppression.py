@@ -14,10 +14,10 @@ TRACED_ROUNDS = 32
 
 
 def suppress_by_distance(overlap: float) -> Suppress:
-    """Return greedy suppression within each class of boxes whose IoU less (d / c)^2 with a better one exceeds `overlap`.
+    """Return greedy suppression within each class: of boxes with a higher distance IoU the weaker one goes.
 
-    d is the distance of the centres, c the diagonal of the smallest box around both: two products side by side may
-    overlap, but their centres are apart.
+    Distance IoU is IoU - (d / c)^2, d the distance of the centres, c the diagonal of the smallest box around both: two
+    products side by side may overlap, but their centres are apart.
     """
 
     def suppress(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ them the map of stride 16, rearranged to stride 32. A box is bx = sigmoid(tx) + 
 bw = pw exp(tw), bh = ph exp(th); the anchor whose shape fits an object best, in the cell of its centre, is responsible
 for it and learns its IoU as objectness. The paper names no loss: it is that of Darknet, squared errors of sigmoid(tx),
 sigmoid(ty), tw and th, of objectness with weight 5 (1 where there is no object, 0 if the box overlaps one by more than
-0.6), and cross-entropy of the softmax over classes. For the first 12,800 images every box that is responsible for nothing
-is drawn to its anchor with weight 0.01.
+0.6), and cross-entropy of the softmax over classes. For the first 12,800 images every box that is responsible for
+nothing is drawn to its anchor with weight 0.01.
 """
 
 from __future__ import annotations
@@ -149,7 +149,10 @@ def object_losses(outputs: GridOutputs, matches: Matches) -> dict[str, Tensor]:
     wanted = encode_boxes(matches.boxes, outputs.places, matches.places)
     box = (outputs.raw[at][:, :2].sigmoid() - wanted[:, :2]).square().sum()
     box = box + (outputs.raw[at][:, 2:] - wanted[:, 2:]).square().sum()
-    return {"box": box, "classification": functional.cross_entropy(outputs.classes[at], matches.labels, reduction="sum")}
+    return {
+        "box": box,
+        "classification": functional.cross_entropy(outputs.classes[at], matches.labels, reduction="sum"),
+    }
 
 
 def prior_loss(outputs: GridOutputs, matches: Matches) -> Tensor:
@@ -173,7 +176,9 @@ def rearrange(maps: Tensor) -> Tensor:
 
 def _cut_to(maps: Tensor, height: int, width: int) -> Tensor:
     """Return maps with zeros below and at the right, or cut there, so that two of its cells make a coarser one."""
-    return functional.pad(maps, (0, width - maps.shape[3], 0, height - maps.shape[2]))
+    right, below = int(width - maps.shape[3]), int(height - maps.shape[2])
+    # In a traced network padding is a graph of its own, which runtimes need not have where there is nothing to pad.
+    return functional.pad(maps, (0, right, 0, below)) if right or below else maps
 
 
 def _processes() -> int:

@@ -1,15 +1,15 @@
 """YOLOv4: YOLOv3's scales over CSPDarknet-53 with pyramid pooling and path aggregation; each bag item is an option.
 
 Bochkovskiy, Wang and Liao 2020, "YOLOv4: Optimal Speed and Accuracy of Object Detection" (arXiv 2004.10934). On by
-default is what pays on small sets and costs little: Mish, complete IoU as the loss of boxes, distance IoU in suppression,
-grid sensitivity (centres s * sigmoid(t) - (s - 1) / 2 with s = 1.2, 1.1, 1.05 for strides 8, 16, 32), and several anchors
-per object (all whose shape overlaps it by more than 0.213). Off by default: mosaic and CutMix, as augmentation already
-makes mosaics of whole images; DropBlock, label smoothing and attention, which need long trainings; cross mini-batch
-normalization, for batches that are too large to be one; self-adversarial training and random shapes, which take time.
+default is what costs little: Mish, complete IoU as the loss of boxes, distance IoU in suppression, grid sensitivity
+(centres s * sigmoid(t) - (s - 1) / 2 with s = 1.2, 1.1, 1.05 for strides 8, 16, 32), and several anchors per object,
+all whose shape overlaps it by more than 0.213. Off by default: mosaic and CutMix, as augmentation has mosaics;
+DropBlock, label smoothing and attention, for long trainings; cross mini-batch normalization, as a batch is
+normalised as one; self-adversarial training and random shapes, which take time.
 
-The learning rate falls along a cosine in every training here, after a warm-up, so there is no option for it. The paper's
-weight of the box loss, 0.07, is for gradients of Darknet that lack the factors of the sigmoid and of the grid; with
-whole gradients boxes would hardly be learned, so it is `box_weight` times as much.
+The learning rate falls along a cosine in every training here, after a warm-up, so there is no option for it. The
+paper's weight of the box loss, 0.07, belongs to Darknet, whose gradients lack the factors of the sigmoid and of the
+grid's size; here gradients are whole, and the weight is the option `box_weight`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ class YoloV4Options(AnchorOptions):
     mini_batches: int = Field(
         1, ge=1, le=64, description="Parts of a batch, over which batch norm goes on (CmBN, Darknet's own backbone)."
     )
-    adversarial: float = Field(0.0, ge=0, le=1, description="Chance of a self-adversarial step, which takes twice as long.")
+    adversarial: float = Field(
+        0.0, ge=0, le=1, description="Chance of a self-adversarial step, which takes twice as long."
+    )
     adversarial_step: float = Field(0.01, gt=0, le=1, description="How far it changes each value of an image in 0..1.")
     random_shapes: bool = Field(default=False, description="Train on another image size every ten batches.")
 

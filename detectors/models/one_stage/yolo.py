@@ -1,8 +1,9 @@
 """A small current YOLO: one stage without anchors, with a decoupled head and task-aligned target assignment.
 
-Not one of the published versions, which are `yolov1` to `yolov4`. After YOLOX (Ge et al. 2021, arXiv 2107.08430): a top-down and bottom-up pyramid, separate branches for class and box,
-no anchors. Targets are assigned as in TOOD (Feng et al. 2021, arXiv 2108.07755): of the cells whose centre lies in a
-box, those whose class score and overlap agree best with it are its positives. Written from the papers.
+Versions 1 to 4 as published are `yolov1` to `yolov4`. This one is after YOLOX (Ge et al. 2021, arXiv 2107.08430): a
+top-down and bottom-up pyramid, separate branches for class and box, no anchors. Targets are assigned as in TOOD (Feng
+et al. 2021, arXiv 2108.07755): of the cells whose centre lies in a box, those whose class score and overlap agree best
+with it are its positives. Written from the papers.
 """
 
 from __future__ import annotations

@@ -34,6 +34,10 @@ QUIET = Console(quiet=True)
         ("ssdlite", SMALL, SIZE),
         ("maskrcnn", SMALL, (32, 32)),
         ("yolo", SMALL, SIZE),
+        ("yolov1", SMALL, SIZE),
+        ("yolov2", SMALL, SIZE),
+        ("yolov3", SMALL, SIZE),
+        ("yolov4", SMALL, SIZE),
     ],
 )
 def test_the_file_finds_what_torch_finds(
