@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from detectors.models.backbones.stages import backbone_stages
 from detectors.models.darknet.layers import LayerStyle
-from detectors.models.parts import timm_stages
 from detectors.models.spec import ModelSpec
 
 # Side of the kernel and channels of each convolution between max pools, as published.
@@ -150,13 +150,15 @@ class CspStage(nn.Module):
         return self.join(torch.cat([self.through(shrunk), self.past(shrunk)], 1))
 
 
-def make_backbone(spec: ModelSpec, least_stride: int, own: Callable[[], nn.Module]) -> tuple[nn.Module, list[int]]:
-    """Return the timm model of a spec with its stages of stride `least_stride` to 32, or else the network's own.
+def make_backbone(
+    spec: ModelSpec, strides: tuple[int, ...], own: Callable[[], nn.Module]
+) -> tuple[nn.Module, list[int]]:
+    """Return the backbone of a spec with its stages of these strides, or else the detector's own.
 
     Also returns the channels of its maps. own: builds the own one. Raises SynthError for models without such stages.
     """
     if spec.backbone is not None:
-        return timm_stages(spec.backbone, least_stride)
+        return backbone_stages(spec.backbone, strides)
     backbone = own()
     channels: list[int] = backbone.channels
     return backbone, channels

@@ -59,7 +59,7 @@ class GridOutputs(NamedTuple):
     classes: Tensor
 
 
-class Matches(NamedTuple):
+class AssignedPlaces(NamedTuple):
     """The M places that are responsible for an object. images, places: (M,) indices. boxes: (M, 4). labels: (M,)."""
 
     images: Tensor
@@ -132,7 +132,7 @@ def anchors_above(threshold: float) -> Callable[[Tensor], Tensor]:
 
 
 @torch.no_grad()
-def match_objects(places: Places, targets: Sequence[Target], choose: Callable[[Tensor], Tensor]) -> Matches:
+def match_objects(places: Places, targets: Sequence[Target], choose: Callable[[Tensor], Tensor]) -> AssignedPlaces:
     """Return the places of all objects: the cell with the centre of the box, and the anchors that `choose` chooses.
 
     choose: takes the (G, K) overlaps of the shapes of objects and of all levels' anchors, returns a mask. A place that
@@ -151,7 +151,7 @@ def match_objects(places: Places, targets: Sequence[Target], choose: Callable[[T
         first = _first_of_each(place)
         owner, place = owner[first], place[first]
         found.append((torch.full_like(place, number), place, boxes[owner], target["labels"][owner]))
-    return Matches(*(torch.cat(column) for column in zip(*found, strict=True)))
+    return AssignedPlaces(*(torch.cat(column) for column in zip(*found, strict=True)))
 
 
 def _places_of(places: Places, centres: Tensor, anchor: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ FIXED_SIZE = None
 LEARNING_RATE = 2e-4
 NEEDS_MASKS = False
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
+BACKBONE_STRIDES = (32,)
 SMALLEST = {"width": 0.125, "hidden": 256, "stride": 32, "dropout": 0.0}
 # Boxes of a cell.
 BOXES = 2
@@ -80,7 +81,7 @@ class YoloV1(nn.Module):
         super().__init__()
         self.spec, self.suppress = spec, suppress_by_class(options.nms)
         style = LayerStyle(norm=nn.BatchNorm2d if options.norm else None, width=options.width)
-        self.backbone, channels = make_backbone(spec, 32, lambda: FirstDarknet(style))
+        self.backbone, channels = make_backbone(spec, BACKBONE_STRIDES, lambda: FirstDarknet(style))
         width = style.channels(1024)
         self.neck = nn.Sequential(
             style.conv(channels[-1], width),

@@ -25,8 +25,8 @@ from torch.nn import functional
 from detectors.models.darknet.anchors import AnchorOptions, Shapes, cluster_anchors
 from detectors.models.darknet.backbones import Darknet19, make_backbone
 from detectors.models.darknet.grid import (
+    AssignedPlaces,
     GridOutputs,
-    Matches,
     background_places,
     best_anchor,
     decode_boxes,
@@ -46,6 +46,7 @@ FIXED_SIZE = None
 LEARNING_RATE = 5e-4
 NEEDS_MASKS = False
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
+BACKBONE_STRIDES = (16, 32)
 SMALLEST = {"width": 0.125}
 # Published in cells of 32 pixels.
 CELL = 32
@@ -86,7 +87,7 @@ class YoloV2(AnchorYolo):
         style = LayerStyle(width=options.width)
         width = style.channels(1024)
         super().__init__(spec, options.shapes, [width], suppress_by_class(options.nms))
-        self.backbone, (fine, coarse) = make_backbone(spec, 16, lambda: Darknet19(style))
+        self.backbone, (fine, coarse) = make_backbone(spec, BACKBONE_STRIDES, lambda: Darknet19(style))
         passed = style.channels(options.passthrough)
         self.deepen = nn.Sequential(style.conv(coarse, width), style.conv(width, width))
         self.passthrough = style.conv(fine, passed, 1)
@@ -132,7 +133,7 @@ class YoloV2(AnchorYolo):
         return (self.get_buffer("seen") < PRIOR_IMAGES).float()
 
 
-def objectness_loss(outputs: GridOutputs, matches: Matches, targets: list[dict[str, Tensor]]) -> Tensor:
+def objectness_loss(outputs: GridOutputs, matches: AssignedPlaces, targets: list[dict[str, Tensor]]) -> Tensor:
     """Return the weighted squared errors of objectness: the IoU of responsible places, 0 of the background."""
     boxes = decode_boxes(outputs.raw.detach(), outputs.places)
     weight = NO_OBJECT * background_places(outputs.places, boxes, targets, NEAR).float()
@@ -143,7 +144,7 @@ def objectness_loss(outputs: GridOutputs, matches: Matches, targets: list[dict[s
     return (weight * (outputs.objectness.sigmoid() - wanted).square()).sum()
 
 
-def object_losses(outputs: GridOutputs, matches: Matches) -> dict[str, Tensor]:
+def object_losses(outputs: GridOutputs, matches: AssignedPlaces) -> dict[str, Tensor]:
     """Return squared errors of the boxes of responsible places, and the cross-entropy of their classes."""
     at = (matches.images, matches.places)
     wanted = encode_boxes(matches.boxes, outputs.places, matches.places)
@@ -155,7 +156,7 @@ def object_losses(outputs: GridOutputs, matches: Matches) -> dict[str, Tensor]:
     }
 
 
-def prior_loss(outputs: GridOutputs, matches: Matches) -> Tensor:
+def prior_loss(outputs: GridOutputs, matches: AssignedPlaces) -> Tensor:
     """Return squared errors of the boxes of all other places against their anchors in the middle of their cells."""
     apart = (outputs.raw[..., :2].sigmoid() - 0.5).square().sum(-1) + outputs.raw[..., 2:].square().sum(-1)
     others = torch.ones_like(apart)

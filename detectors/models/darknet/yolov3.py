@@ -24,8 +24,8 @@ from torch.nn import functional
 from detectors.models.darknet.anchors import AnchorOptions, Shapes, cluster_anchors
 from detectors.models.darknet.backbones import Darknet53, make_backbone
 from detectors.models.darknet.grid import (
+    AssignedPlaces,
     GridOutputs,
-    Matches,
     background_places,
     best_anchor,
     decode_boxes,
@@ -45,6 +45,7 @@ FIXED_SIZE = None
 LEARNING_RATE = 5e-4
 NEEDS_MASKS = False
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
+BACKBONE_STRIDES = (8, 16, 32)
 SMALLEST = {"width": 0.125}
 PAPER = ((10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326))
 
@@ -78,7 +79,7 @@ class YoloV3(AnchorYolo):
 
     def __init__(self, spec: ModelSpec, options: YoloV3Options) -> None:
         style = LayerStyle(width=options.width)
-        backbone, channels = make_backbone(spec, 8, lambda: Darknet53(style))
+        backbone, channels = make_backbone(spec, BACKBONE_STRIDES, lambda: Darknet53(style))
         neck = TopDown(style, channels)
         super().__init__(spec, options.shapes, neck.channels, suppress_by_class(options.nms))
         self.backbone, self.neck, self.ignore = backbone, neck, options.ignore
@@ -102,7 +103,7 @@ class YoloV3(AnchorYolo):
         return {name: loss / len(images) for name, loss in found.items()}
 
 
-def coordinate_loss(outputs: GridOutputs, matches: Matches, area: int) -> Tensor:
+def coordinate_loss(outputs: GridOutputs, matches: AssignedPlaces, area: int) -> Tensor:
     """Return the errors of the boxes of responsible places, weighted by 2 - w h. area: of an image in pixels."""
     said = outputs.raw[matches.images, matches.places]
     wanted = encode_boxes(matches.boxes, outputs.places, matches.places)
@@ -113,7 +114,7 @@ def coordinate_loss(outputs: GridOutputs, matches: Matches, area: int) -> Tensor
 
 
 def entropy_of_objectness(
-    outputs: GridOutputs, matches: Matches, targets: list[dict[str, Tensor]], ignore: float
+    outputs: GridOutputs, matches: AssignedPlaces, targets: list[dict[str, Tensor]], ignore: float
 ) -> Tensor:
     """Return the binary cross-entropy of objectness: 1 of responsible places, 0 of the background."""
     boxes = decode_boxes(outputs.raw.detach(), outputs.places)
@@ -124,7 +125,7 @@ def entropy_of_objectness(
     return functional.binary_cross_entropy_with_logits(outputs.objectness, wanted, weight, reduction="sum")
 
 
-def entropy_of_classes(outputs: GridOutputs, matches: Matches, smoothing: float = 0.0) -> Tensor:
+def entropy_of_classes(outputs: GridOutputs, matches: AssignedPlaces, smoothing: float = 0.0) -> Tensor:
     """Return the binary cross-entropy of the classes of responsible places.
 
     smoothing: e of label smoothing (Szegedy et al. 2016): the targets are 1 - e / 2 and e / 2.

@@ -29,7 +29,14 @@ from detectors.augment.batch import cutmix_batch, mosaic_batch
 from detectors.models.darknet.adversarial import deceive
 from detectors.models.darknet.anchors import AnchorOptions, Shapes, cluster_anchors
 from detectors.models.darknet.backbones import CspDarknet53, make_backbone
-from detectors.models.darknet.grid import GridOutputs, Matches, anchors_above, best_anchor, decode_boxes, match_objects
+from detectors.models.darknet.grid import (
+    AssignedPlaces,
+    GridOutputs,
+    anchors_above,
+    best_anchor,
+    decode_boxes,
+    match_objects,
+)
 from detectors.models.darknet.heads import AnchorYolo
 from detectors.models.darknet.input_shapes import RandomShapes
 from detectors.models.darknet.layers import CrossBatchNorm, LayerStyle, Leaky, begin_mini_batches
@@ -45,6 +52,7 @@ FIXED_SIZE = None
 LEARNING_RATE = 5e-4
 NEEDS_MASKS = False
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
+BACKBONE_STRIDES = (8, 16, 32)
 SMALLEST = {"width": 0.125}
 PAPER = ((12, 16), (19, 36), (40, 28), (36, 75), (76, 55), (72, 146), (142, 110), (192, 243), (459, 401))
 SENSITIVITY = (1.2, 1.1, 1.05)
@@ -107,7 +115,7 @@ class YoloV4(AnchorYolo):
     def __init__(self, spec: ModelSpec, options: YoloV4Options) -> None:
         norm = CrossBatchNorm if options.mini_batches > 1 else nn.BatchNorm2d
         body = LayerStyle(norm, nn.Mish if options.mish else Leaky, options.width)
-        backbone, channels = make_backbone(spec, 8, lambda: CspDarknet53(body))
+        backbone, channels = make_backbone(spec, BACKBONE_STRIDES, lambda: CspDarknet53(body))
         neck = PathAggregation(LayerStyle(norm, Leaky, options.width), channels, attention=options.attention)
         suppress = (suppress_by_distance if options.distance_nms else suppress_by_class)(options.nms)
         sensitivity = SENSITIVITY if options.grid_sensitivity else None
@@ -168,7 +176,7 @@ class YoloV4(AnchorYolo):
         return {name: loss / len(images) for name, loss in found.items()}
 
 
-def overlap_loss(outputs: GridOutputs, matches: Matches, loss: PairLoss) -> Tensor:
+def overlap_loss(outputs: GridOutputs, matches: AssignedPlaces, loss: PairLoss) -> Tensor:
     """Return the sum over responsible places of a loss between predicted boxes and objects, such as complete IoU."""
     boxes = decode_boxes(outputs.raw, outputs.places)[matches.images, matches.places]
     return loss(boxes, matches.boxes, reduction="sum")
