@@ -51,7 +51,7 @@ ORDER = {
     "detectors/models": (
         *("spec", "interface", "region_proposals", "well_known", "backbones", "parts", "soft", "ignoring"),
         "torchvision_detector",
-        *("one_stage", "darknet", "region_based", "detect"),
+        *("one_stage", "darknet", "region_based", "dense", "detect"),
     ),
     "detectors/evaluate": (
         *("metrics", "report", "page", "print_report", "results", "settings"),

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 DETECTORS = {
+    "deconvnet": "detectors.models.dense.deconvnet",
     "fasterrcnn": "detectors.models.region_based.fasterrcnn",
     "fasterrcnn_mobilenet": "detectors.models.region_based.fasterrcnn_mobilenet",
     "fasterrcnn_mobilenet_320": "detectors.models.region_based.fasterrcnn_mobilenet_320",
+    "fcn": "detectors.models.dense.fcn",
     "fcos": "detectors.models.one_stage.fcos",
     "maskrcnn": "detectors.models.region_based.maskrcnn",
     "retinanet": "detectors.models.one_stage.retinanet",
+    "segnet": "detectors.models.dense.segnet",
     "ssd300": "detectors.models.one_stage.ssd300",
     "ssdlite": "detectors.models.one_stage.ssdlite",
     "yolo": "detectors.models.one_stage.yolo",

@@ -44,6 +44,14 @@ class Detector(Protocol):
         ...
 
 
+class SemanticDetector(Detector, Protocol):
+    """A Detector that scores the classes of every pixel; its detections are connected regions, with masks."""
+
+    def segment(self, images: Tensor) -> Tensor:
+        """Return (B, 1 + C, H, W) scores of background and of the classes, before the softmax."""
+        ...
+
+
 @dataclass(frozen=True)
 class SoftHead:
     """All that a head says about N places of a batch of images, before any threshold or suppression.

@@ -8,6 +8,7 @@ import re
 _FAST = ("ssdlite", "fcos")
 _YOLO = ("yolo", "ssdlite")
 _STRONG = ("fcos", "fasterrcnn")
+_SEMANTIC = ("fcn", "segnet")
 # Prefixes of names reduced to lower-case letters and digits; the longest matching prefix counts.
 WELL_KNOWN = {
     "yolo": _YOLO,
@@ -46,6 +47,11 @@ WELL_KNOWN = {
     "yolact": ("maskrcnn",),
     "sam": ("maskrcnn",),
     "solo": ("maskrcnn",),
+    "unet": _SEMANTIC,
+    "deeplab": _SEMANTIC,
+    "pspnet": _SEMANTIC,
+    "segformer": _SEMANTIC,
+    "deconv": ("deconvnet",),
     "resnet": ("fasterrcnn", "fcos"),
     "efficientnet": ("fcos",),
 }

@@ -33,10 +33,13 @@ BACKBONE = "test_efficientnet"
 PYRAMID = 64
 # Detector, steps, images a step, rate for starting from nothing, size of the images.
 CASES = (
+    ("deconvnet", 160, 4, 0.003, SMALL),
     ("fasterrcnn", 55, 4, 0.003, SMALL),
+    ("fcn", 60, 4, 0.003, SMALL),
     ("fcos", 50, 4, 0.003, SMALL),
     ("maskrcnn", 50, 4, 0.003, SMALL),
     ("retinanet", 60, 4, 0.003, SMALL),
+    ("segnet", 130, 4, 0.005, SMALL),
     ("ssd300", 40, 2, 0.004, (300, 300)),
     ("ssdlite", 50, 4, 0.004, (160, 128)),
     ("yolo", 55, 4, 0.003, SMALL),

@@ -283,6 +283,7 @@ def test_a_folder_without_checkpoints_is_told(tmp_path: Path) -> None:
         ("fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_mobilenet"),
         ("mask_rcnn", "maskrcnn"),
         ("ssd", "ssdlite"),
+        ("DeepLabV3", "fcn"),
     ],
 )
 def test_well_known_names_lead_to_what_comes_closest(name: str, nearest: str) -> None:

@@ -1,0 +1,1 @@
+"""Detectors that say something of every pixel: semantic segmentation and keypoints."""
