@@ -26,6 +26,8 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM)
 ECHO_S = 0.1
 # Seconds after which an interrupt swallowed by a callback is raised again.
 AGAIN_S = 0.05
+# Of Linux: the signal that a process gets when its parent ends.
+PR_SET_PDEATHSIG = 1
 NOTHING_KEPT = "no partial file is left"
 AGAIN_STOPS_NOW = "Ctrl-C again stops now"
 
@@ -189,6 +191,29 @@ def ignore_signals() -> None:
     for number in NUMBERS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it ends: an orphan would keep writing while the next run starts.
+
+    On Linux the kernel kills it, even inside native code that holds the GIL; elsewhere a thread watches. For processes
+    that `multiprocessing` has started.
+    """
+    import multiprocessing
+
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    parent = multiprocessing.parent_process()
+    if parent is None or not parent.is_alive():  # it ended before the line above
+        os._exit(1)
+    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+
+
+def _watch_parent(parent: Any) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _handle_signal(number: int, frame: FrameType | None) -> None:

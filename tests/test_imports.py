@@ -46,7 +46,7 @@ ORDER = {
     "render/backends": ("protocol", "cycles", "raster"),
     "detectors": (
         *("device", "data", "augment", "models", "checkpoints", "evaluate", "training", "translate", "adapt"),
-        *("predict", "export", "recognition"),
+        *("predict", "export", "bench", "recognition"),
     ),
     "detectors/models": (
         *("spec", "interface", "region_proposals", "well_known", "backbones", "parts", "soft", "ignoring"),

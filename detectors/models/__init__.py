@@ -53,9 +53,14 @@ def detector_module(name: str) -> Any:
 
     Raises SynthError for an unknown name, or a module that does not define a detector.
     """
+    check_name(name)
+    return TABLE.load(_file_of(name) if is_python_file(name) else name)
+
+
+def check_name(name: str) -> None:
+    """Raise SynthError for a name that is neither in the table nor that of a Python file, which is not run."""
     if name not in TABLE.names() and not is_python_file(name):
         raise _unknown_detector(name)
-    return TABLE.load(_file_of(name) if is_python_file(name) else name)
 
 
 def _file_of(name: str) -> str:

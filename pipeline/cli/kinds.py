@@ -12,7 +12,19 @@ import click
 
 from assets.options import Option
 from pipeline.cli.choices import KnownName, RecipeChoice, recipe_of
-from pipeline.cli.types import DataPath, Gigabytes, MixShares, NamedPath, Place, Range, Shares, Size, Workers
+from pipeline.cli.types import (
+    HUGE,
+    DataPath,
+    Gigabytes,
+    Listed,
+    MixShares,
+    NamedPath,
+    Place,
+    Range,
+    Shares,
+    Size,
+    Workers,
+)
 
 
 def _unchanged(value: Any) -> Any:
@@ -54,6 +66,21 @@ KINDS = {
     "detector": OptionKind(
         KnownName("detector", "detectors.models:DETECTORS", files=True, error="detectors.models:detector_module")
     ),
+    "detector_list": OptionKind(
+        Listed(
+            KnownName(
+                "detector",
+                "detectors.models:DETECTORS",
+                names=("all",),
+                files=True,
+                error="detectors.models:check_name",
+            ),
+            "all|NAME,...",
+        )
+    ),
+    "names": OptionKind(Listed(click.STRING, "NAME,...")),
+    "sizes": OptionKind(Listed(Size(), "WIDTHxHEIGHT,...")),
+    "counts": OptionKind(Listed(click.IntRange(1, HUGE), "N,...")),
     "augment": OptionKind(KnownName("augmentation", "detectors.augment.settings:PRESETS")),
     "schedule": OptionKind(KnownName("schedule", "detectors.training.schedule:SCHEDULES", without=("adapt",))),
     "method": OptionKind(

@@ -1,4 +1,4 @@
-"""Commands for detectors: train, adapt, evaluate, predict, export, preview-batch."""
+"""Commands for detectors: train, adapt, evaluate, bench, predict, export, preview-batch."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pipeline.cli.output import open_console, report
 
 if TYPE_CHECKING:
     from detectors.adapt import AdaptSettings
+    from detectors.bench.settings import BenchSettings
     from detectors.evaluate.settings import EvaluateSettings
     from detectors.export.settings import ExportSettings
     from detectors.predict.settings import PredictSettings
@@ -146,6 +147,30 @@ def evaluate(settings: EvaluateSettings) -> None:
     report({"reports": {name: _main_numbers(one) for name, one in reports.items()}})
 
 
+@click.command(
+    cls=Command,
+    uses={"settings": Use("detectors.bench.settings:BenchSettings")},
+    reports=True,
+    examples=(
+        "synth bench --data data/synth --detectors all --steps 1000 --out bench/a",
+        "synth bench --data data/synth --judge photos/test.json --detectors yolo,fcos --minutes 30 --out bench/b",
+        "synth bench --data data/synth --detectors fasterrcnn --proposals 50,300 --sizes 320x192,640x384 --out bench/c",
+    ),
+)
+def bench(settings: BenchSettings) -> None:
+    """Compare detectors: one training of each under one budget, its accuracy, speed and size on one page."""
+    from assets.interrupt import exit_code
+    from detectors.bench.report import print_bench, summarize_bench, write_bench
+    from detectors.bench.run import run_bench
+
+    console = open_console()
+    result = run_bench(settings, console)
+    page = write_bench(result)
+    report(summarize_bench(result))
+    print_bench(console, result, page)
+    sys.exit(0 if result.finished else exit_code())
+
+
 @click.command(cls=Command, uses={"settings": Use("detectors.predict.settings:PredictSettings")}, reports=True)
 def predict(settings: PredictSettings) -> None:
     """Detect products in images, folders, globs, videos or COCO files: COCO results and images with boxes."""
@@ -198,4 +223,4 @@ def preview_batch(
         click.echo(f"wrote {preview_training(training, out, open_console(), count=count, live=live)}")
 
 
-COMMANDS = (train, adapt, evaluate, predict, export, preview_batch)
+COMMANDS = (train, adapt, evaluate, bench, predict, export, preview_batch)

@@ -133,6 +133,27 @@ class Workers(_Text):
         return int(value)
 
 
+class Listed(click.ParamType):
+    """Several values in one text, separated by commas: 320x192,640x384. one: the type of each. name: of the format."""
+
+    def __init__(self, one: click.ParamType, name: str) -> None:
+        self._one, self.name = one, name
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return self.name
+
+    def show(self, value: tuple[Any, ...]) -> str:
+        return ",".join(shown_default(one, self._one) for one in value)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in str(value).split(",")]
+        if not all(parts):
+            self.fail(f"{value!r}: expected values separated by commas", param, ctx)
+        return tuple(self._one.convert(part, param, ctx) for part in parts)
+
+
 class MixShares(_Text):
     """Format: real:0.2,scatter:0.3."""
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import multiprocessing
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import reduction
@@ -17,10 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
 from assets.errors import SynthError
-from assets.interrupt import ignore_signals
+from assets.interrupt import end_with_parent, ignore_signals
 from pipeline.workers.disk_errors import takes_no_more
 
-PR_SET_PDEATHSIG = 1
 # Of 1000: when memory runs out, the kernel should kill a worker, which can be replaced, never the parent.
 OOM_SCORE = 800
 # Scenes after which freed memory is returned to the system: the C library's heap fragments, and after 160 scenes a
@@ -171,24 +167,6 @@ def _resident_mb() -> float:
 def guard_process() -> None:
     """Ignore signals, end when the parent ends, and be the first to be killed when memory runs out."""
     ignore_signals()
-    _follow_parent()
+    end_with_parent()
     with contextlib.suppress(OSError):  # only Linux has it
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
-
-
-def _follow_parent() -> None:
-    """End this process when the parent ends: an orphan would keep writing while the next run starts.
-
-    On Linux the kernel kills it, even inside native code that holds the GIL; elsewhere a thread watches.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    parent = multiprocessing.parent_process()
-    if parent is None or not parent.is_alive():  # it ended before the line above
-        os._exit(1)
-    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
-
-
-def _watch_parent(parent: Any) -> None:
-    parent.join()
-    os.kill(os.getpid(), signal.SIGKILL)

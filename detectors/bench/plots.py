@@ -1,0 +1,113 @@
+"""Plots of a comparison: speed against accuracy, AP by size of objects, and what a variation does."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from detectors.bench.rows import RowRecord, RowSettings
+from detectors.bench.table import pareto_front, sort_rows, timed_rows
+
+BLUE, ORANGE, GREY = "#2e7d9e", "#d9822b", "#8a949c"
+SIZES = (("APs", "under 32 px", "#9cc8da"), ("APm", "32 to 96 px", BLUE), ("APl", "over 96 px", "#1b4a5e"))
+MAX_BARS = 40
+MAX_NAME = 34
+
+
+def plot_speed(rows: Sequence[RowRecord]) -> bytes:
+    """Return a PNG of AP over latency on a logarithmic axis, with the Pareto front as a line."""
+    timed, front = timed_rows(rows), pareto_front(rows)
+    figure, axes = _open(9.0, 5.2)
+    for place, row in enumerate(sorted(timed, key=lambda row: row.latency)):
+        best = row in front
+        color = ORANGE if best else GREY
+        if row.low is not None and row.high is not None:
+            axes.plot([row.latency] * 2, [row.low, row.high], color=color, alpha=0.35, linewidth=1.5)
+        axes.plot(row.latency, row.ap, "o", color=color, markersize=7 if best else 5)
+        below = place % 2 and not best
+        axes.annotate(
+            _short(row.name),
+            (row.latency, row.ap),
+            xytext=(5, -11 if below else 5),
+            textcoords="offset points",
+            fontsize=7,
+            fontweight="bold" if best else "normal",
+            parse_math=False,
+        )
+    if front:
+        # Between two rows of the front nothing is reached but the slower's time with the faster's AP.
+        axes.step(
+            [row.latency for row in front], [row.ap for row in front], where="post", color=ORANGE, linewidth=1, zorder=0
+        )
+        axes.set_xscale("log")
+    axes.set_xlabel("milliseconds for one image, median (logarithmic)")
+    axes.set_ylabel("AP")
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0.15)
+    return _png(figure)
+
+
+def plot_sizes(rows: Sequence[RowRecord]) -> bytes:
+    """Return a PNG of bars: AP on small, middle and large objects."""
+    done = [row for row in sort_rows(rows) if row.status == "done"][:MAX_BARS]
+    figure, axes = _open(9.0, 1.2 + 0.42 * max(len(done), 1))
+    for number, (name, label, color) in enumerate(SIZES):
+        values = [row.metric(name, 0.0) for row in done]
+        axes.barh([place + 0.27 * number for place in range(len(done))], values, 0.25, color=color, label=label)
+    axes.set_yticks([place + 0.27 for place in range(len(done))], [_short(row.name) for row in done], parse_math=False)
+    axes.invert_yaxis()
+    axes.set_xlabel("AP")
+    axes.legend(fontsize=8)
+    return _png(figure)
+
+
+def plot_variation(rows: Sequence[RowRecord], value: Callable[[RowSettings], float | str | None]) -> bytes:
+    """Return a PNG: AP and latency of each detector over a variation. value: of a row, None without one."""
+    figure, (left, right) = _open(9.0, 3.8, columns=2)
+    found = [(value(row.settings), row) for row in timed_rows(rows) if row.settings is not None]
+    places = {one: place for place, one in enumerate(sorted({one for one, _ in found if one is not None}, key=_rank))}
+    lines: dict[str, list[tuple[int, RowRecord]]] = defaultdict(list)
+    for one, row in found:
+        if one is not None:
+            lines[row.asked].append((places[one], row))
+    for detector, points in sorted(lines.items()):
+        points.sort(key=lambda point: point[0])
+        x = [place for place, _ in points]
+        (line,) = left.plot(x, [row.ap for _, row in points], "o-", markersize=4)
+        right.plot(x, [row.latency for _, row in points], "o-", markersize=4, color=line.get_color(), label=detector)
+    for axes, title in ((left, "AP"), (right, "milliseconds for one image")):
+        axes.set_xticks(list(places.values()), [_short(str(one)) for one in places], rotation=20, parse_math=False)
+        axes.set_title(title)
+        axes.set_ylim(bottom=0)
+    if lines:
+        legend = right.legend(fontsize=7)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    return _png(figure)
+
+
+def _rank(value: float | str) -> tuple[float, str]:
+    return (float(value), "") if isinstance(value, int | float) else (math.inf, value)
+
+
+def _open(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(1, columns)
+    for one in (axes,) if columns == 1 else axes:
+        one.grid(alpha=0.3)
+    return figure, axes
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"

@@ -1,0 +1,144 @@
+"""The table of a comparison: sorted, with the rows that none beats in both speed and accuracy."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from assets.progress import duration_text
+from detectors.bench.rows import RowRecord
+
+# Metrics that a row may have beside the boxes' own, shown where any row has them.
+FURTHER = ("mIoU", "PQ", "mask AP", "PCK", "OKS AP")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers. value: nan where a row has none. text: of a number. unit: for the head, may be empty.
+
+    meaning: one sentence.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    value: Callable[[RowRecord], float]
+    text: Callable[[float], str]
+
+    def shown(self, row: RowRecord) -> str:
+        """Return the number of a row as text."""
+        value = self.value(row)
+        return self.text(value) if math.isfinite(value) else "–"
+
+
+def _metric(name: str) -> Callable[[RowRecord], float]:
+    return lambda row: row.metric(name)
+
+
+def _time(name: str) -> Callable[[RowRecord], float]:
+    return lambda row: float(getattr(row.times, name)) if row.times else math.nan
+
+
+def _cost(name: str, scale: float) -> Callable[[RowRecord], float]:
+    def value(row: RowRecord) -> float:
+        number = getattr(row.costs, name, None)
+        return math.nan if number is None else number / scale
+
+    return value
+
+
+def _grade(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _short(value: float) -> str:
+    """Three digits."""
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
+COLUMNS = (
+    Column("AP", "", "The right class in the right box, mean over overlaps of 50 to 95 %.", _metric("AP"), _grade),
+    Column("AP50", "", "As AP, where half an overlap of the box is enough.", _metric("AP50"), _grade),
+    Column("AP small", "", "AP on objects under 32 x 32 pixels.", _metric("APs"), _grade),
+    Column("AP middle", "", "AP on objects between.", _metric("APm"), _grade),
+    Column("AP large", "", "AP on objects over 96 x 96 pixels.", _metric("APl"), _grade),
+    Column("latency", "ms", "Median of one image, from pixels to boxes.", _time("latency_ms"), _short),
+    Column("95 %", "ms", "Nineteen of twenty images take no longer.", _time("latency_p95_ms"), _short),
+    Column("throughput", "images/s", "Of several images at once.", _time("images_per_second"), _short),
+    Column("weights", "M", "Millions of parameters.", _cost("parameters", 1e6), _short),
+    Column(
+        "operations", "GFLOP", "Of one image; a multiplication and its addition are two.", _cost("flops", 1e9), _short
+    ),
+    Column("memory", "MiB", "Most that weights and one image take.", _cost("memory_mb", 1), _short),
+    Column("training", "time", "Time of the training.", _time("trained_seconds"), duration_text),
+    Column("trained", "images/s", "Images of the training in a second.", _time("trained_per_second"), _short),
+)
+
+
+def columns_of(rows: Sequence[RowRecord]) -> list[Column]:
+    """Return the columns of a table: metrics of masks and keypoints only where a row has them."""
+    there = [name for name in FURTHER if any(math.isfinite(row.metric(name)) for row in rows)]
+    more = [Column(name, "", f"{name}, as in the report of a row.", _metric(name), _grade) for name in there]
+    return [*COLUMNS[:5], *more, *COLUMNS[5:]]
+
+
+def sort_rows(rows: Sequence[RowRecord]) -> list[RowRecord]:
+    """Return the rows that are done by falling AP, the faster first of equal ones; then what failed or was skipped."""
+    order = {"done": 0, "failed": 1, "skipped": 2}
+    return sorted(rows, key=lambda row: (order[row.status], -row.ap, row.latency, row.name))
+
+
+def pareto_front(rows: Sequence[RowRecord]) -> list[RowRecord]:
+    """Return the rows that no other beats: none is as fast and as accurate, and better in one. The fastest first."""
+    front: list[RowRecord] = []
+    for row in sorted(_timed(rows), key=lambda row: (row.latency, -row.ap)):
+        equal = front and (row.latency, row.ap) == (front[-1].latency, front[-1].ap)
+        if not front or row.ap > front[-1].ap or equal:
+            front.append(row)
+    return front
+
+
+def _timed(rows: Sequence[RowRecord]) -> list[RowRecord]:
+    return [row for row in rows if row.status == "done" and row.times is not None and row.ap >= 0]
+
+
+def timed_rows(rows: Sequence[RowRecord]) -> list[RowRecord]:
+    """Return the rows that have both a latency and an AP."""
+    return _timed(rows)
+
+
+def setting_text(row: RowRecord) -> str:
+    """Return backbone, size and proposals of a row as text."""
+    if row.settings is None:
+        return ""
+    one = row.settings
+    parts = [one.backbone or "", f"{one.width}x{one.height}"]
+    parts += [f"{one.proposals} proposals"] if one.proposals else []
+    return ", ".join(part for part in parts if part)
+
+
+def table_csv(rows: Sequence[RowRecord]) -> str:
+    """Return the table as CSV, numbers in full."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    columns, front = columns_of(rows), {row.name for row in pareto_front(rows)}
+    heads = [f"{column.name} {column.unit}".strip() for column in columns]
+    writer.writerow(
+        ["name", "detector", "backbone", "width", "height", "proposals", *heads, "pareto", "status", "reason"]
+    )
+    for row in sort_rows(rows):
+        one = row.settings
+        how = [one.backbone or "", one.width, one.height, one.proposals or ""] if one else [""] * 4
+        values = [column.value(row) for column in columns]
+        numbers = [f"{value:.9g}" if math.isfinite(value) else "" for value in values]
+        where = "yes" if row.name in front else ""
+        writer.writerow([_plain(row.name), _plain(row.asked), *how, *numbers, where, row.status, _plain(row.reason)])
+    return out.getvalue()
+
+
+def _plain(text: str) -> str:
+    """Return a text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
