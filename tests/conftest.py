@@ -44,6 +44,7 @@ LONGEST = (
 # Tests in these train networks: `make quick` leaves them out.
 TRAINING = (
     "detectors/adapt/",
+    "detectors/bench/test_run.py",
     "detectors/export/",
     "detectors/models/test_overfit",
     "detectors/recognition/embedder/test_agnostic.py",

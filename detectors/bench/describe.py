@@ -19,11 +19,15 @@ PROPOSALS = "proposals"
 
 @dataclass(frozen=True)
 class DetectorFacts:
-    """A detector before it is built. fixed_size: its only width and height. problem: why it cannot be used, or ""."""
+    """A detector before it is built. fixed_size: its only width and height.
+
+    problem, code: why it cannot be used, "" if it can.
+    """
 
     name: str
     fixed_size: tuple[int, int] | None = None
     has_proposals: bool = False
+    takes_backbone: bool = True
     problem: str = ""
     code: str = ""
 
@@ -42,7 +46,8 @@ def describe(name: str) -> DetectorFacts:
     module = detector_module(name)
     kind = getattr(module, "Options", DetectorOptions)
     size = module.FIXED_SIZE
-    return DetectorFacts(name, tuple(size) if size else None, PROPOSALS in kind.model_fields)
+    takes_backbone = bool(getattr(module, "TAKES_BACKBONE", True))
+    return DetectorFacts(name, tuple(size) if size else None, PROPOSALS in kind.model_fields, takes_backbone)
 
 
 def _describe_safely(name: str, logs: Path, silence_s: float) -> DetectorFacts:

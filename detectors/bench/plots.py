@@ -13,6 +13,8 @@ from detectors.bench.table import pareto_front, sort_rows, timed_rows
 
 BLUE, ORANGE, GREY = "#2e7d9e", "#d9822b", "#8a949c"
 SIZES = (("APs", "under 32 px", "#9cc8da"), ("APm", "32 to 96 px", BLUE), ("APl", "over 96 px", "#1b4a5e"))
+# A setting of a row, None where it has none.
+Value = Callable[[RowSettings], float | str | None]
 MAX_BARS = 40
 MAX_NAME = 34
 
@@ -43,6 +45,7 @@ def plot_speed(rows: Sequence[RowRecord]) -> bytes:
             [row.latency for row in front], [row.ap for row in front], where="post", color=ORANGE, linewidth=1, zorder=0
         )
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("milliseconds for one image, median (logarithmic)")
     axes.set_ylabel("AP")
     axes.set_ylim(bottom=0)
@@ -59,31 +62,35 @@ def plot_sizes(rows: Sequence[RowRecord]) -> bytes:
         axes.barh([place + 0.27 * number for place in range(len(done))], values, 0.25, color=color, label=label)
     axes.set_yticks([place + 0.27 for place in range(len(done))], [_short(row.name) for row in done], parse_math=False)
     axes.invert_yaxis()
+    axes.margins(y=0.01)
     axes.set_xlabel("AP")
     axes.legend(fontsize=8)
     return _png(figure)
 
 
-def plot_variation(rows: Sequence[RowRecord], value: Callable[[RowSettings], float | str | None]) -> bytes:
-    """Return a PNG: AP and latency of each detector over a variation. value: of a row, None without one."""
-    figure, (left, right) = _open(9.0, 3.8, columns=2)
+def plot_variation(rows: Sequence[RowRecord], value: Value, others: Sequence[Value]) -> bytes:
+    """Return a PNG: AP and latency of each detector over a variation, one line for each choice of the others."""
     found = [(value(row.settings), row) for row in timed_rows(rows) if row.settings is not None]
     places = {one: place for place, one in enumerate(sorted({one for one, _ in found if one is not None}, key=_rank))}
     lines: dict[str, list[tuple[int, RowRecord]]] = defaultdict(list)
     for one, row in found:
         if one is not None:
-            lines[row.asked].append((places[one], row))
-    for detector, points in sorted(lines.items()):
+            rest = [str(text) for other in others if (text := other(row.settings)) is not None] if row.settings else []
+            lines[", ".join([row.asked, *rest])].append((places[one], row))
+    lines = {name: points for name, points in lines.items() if len({place for place, _ in points}) > 1}
+    figure, (left, right) = _open(9.0, 3.6 + 0.2 * math.ceil(len(lines) / 5), columns=2)
+    for name, points in sorted(lines.items()):
         points.sort(key=lambda point: point[0])
         x = [place for place, _ in points]
         (line,) = left.plot(x, [row.ap for _, row in points], "o-", markersize=4)
-        right.plot(x, [row.latency for _, row in points], "o-", markersize=4, color=line.get_color(), label=detector)
+        times = [row.latency for _, row in points]
+        right.plot(x, times, "o-", markersize=4, color=line.get_color(), label=_short(name))
     for axes, title in ((left, "AP"), (right, "milliseconds for one image")):
         axes.set_xticks(list(places.values()), [_short(str(one)) for one in places], rotation=20, parse_math=False)
         axes.set_title(title)
         axes.set_ylim(bottom=0)
     if lines:
-        legend = right.legend(fontsize=7)
+        legend = figure.legend(loc="outside lower center", ncols=5, fontsize=7)
         for text in legend.get_texts():
             text.set_parse_math(False)
     return _png(figure)

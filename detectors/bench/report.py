@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from assets.files.atomic import write_atomic
 from assets.plurals import count_of, counts_of
-from detectors.bench.plots import plot_sizes, plot_speed, plot_variation
+from detectors.bench.plots import Value, plot_sizes, plot_speed, plot_variation
 from detectors.bench.published import PUBLISHED
 from detectors.bench.rows import RowRecord, RowSettings
 from detectors.bench.run import ROWS, BenchResult
@@ -32,7 +32,7 @@ def _area(settings: RowSettings) -> str:
 
 
 # Name of the setting, heading, file, value of a row.
-VARIATIONS: tuple[tuple[str, str, str, Callable[[RowSettings], float | str | None]], ...] = (
+VARIATIONS: tuple[tuple[str, str, str, Value], ...] = (
     ("backbones", "By backbone", "backbones.png", lambda settings: settings.backbone or "its own"),
     ("sizes", "By input size", "input_sizes.png", _area),
     ("proposals", "By number of proposals", "proposals.png", lambda settings: settings.proposals),
@@ -76,11 +76,11 @@ def write_bench(result: BenchResult) -> Path:
     write_atomic(out / CONTENT, json_text(content).encode())
     write_atomic(out / SPEED, plot_speed(rows))
     write_atomic(out / SIZES, plot_sizes(rows))
-    variations = []
-    for name, heading, file, value in VARIATIONS:
-        if len(getattr(result.settings, name)) > 1:
-            write_atomic(out / file, plot_variation(rows, value))
-            variations.append((heading, file))
+    varied = [variation for variation in VARIATIONS if len(getattr(result.settings, variation[0])) > 1]
+    for name, _, file, value in varied:
+        others = [other for another, _, _, other in varied if another != name]
+        write_atomic(out / file, plot_variation(rows, value, others))
+    variations = [(heading, file) for _, heading, file, _ in varied]
     write_atomic(out / PAGE, _render(result, rows, variations).encode())
     return out / PAGE
 

@@ -153,9 +153,15 @@ def plan_rows(
             skipped = one.problem
             if one.fixed_size and size != sizes[0]:
                 skipped = skipped or "it takes images of {}x{} alone: one row has them".format(*one.fixed_size)
+            if backbones and not one.takes_backbone and backbone != backbones[0]:
+                skipped = skipped or "it has a network of its own: one row has it as it is"
             if proposals and not one.has_proposals and count != proposals[0]:
                 skipped = skipped or "it has no option for the number of proposals: one row has it as it is"
-            used = (backbone, one.fixed_size or size, count if one.has_proposals else None)
+            used = (
+                backbone if one.takes_backbone else None,
+                one.fixed_size or size,
+                count if one.has_proposals else None,
+            )
             shown = (backbone, size, count) if skipped else used
             name = _name(one.name, shown[0], shown[1] if named_sizes else None, shown[2])
             rows.append(PlannedRow(name, one.name, *used, skipped, one.code))

@@ -38,7 +38,10 @@ Run = Callable[..., Ending]
 
 @dataclass(frozen=True)
 class BenchResult:
-    """The rows of a comparison that have ended, in the order of the plan. planned: how many there are to be."""
+    """The rows of a comparison that have ended, in the order of the plan, then those of earlier calls.
+
+    planned: how many there are to be.
+    """
 
     settings: BenchSettings
     rows: tuple[RowRecord, ...]
@@ -68,8 +71,14 @@ def run_bench(settings: BenchSettings, console: Console, *, run: Run = run_proce
         usual = settings.sizes or (fitting_size(_AnySize, data.sources[-1].sizes),)
         rows = plan_rows(facts, settings.backbones, usual, settings.proposals, named_sizes=bool(settings.sizes))
         _make_rows(settings, rows, console, ends, run)
-    ended = [record for row in rows if (record := read_row(_folder(settings, row))) is not None]
-    return BenchResult(settings, tuple(ended), len(rows))
+    names = dict.fromkeys([*(row.name for row in rows), *_earlier(settings)])
+    ended = [record for name in names if (record := read_row(settings.out / ROWS / name)) is not None]
+    return BenchResult(settings, tuple(ended), len(names))
+
+
+def _earlier(settings: BenchSettings) -> list[str]:
+    """Return the names of rows that calls with other detectors and variations have made."""
+    return sorted(file.parent.name for file in (settings.out / ROWS).glob(f"*/{FILE}"))
 
 
 def _claim(settings: BenchSettings) -> None:

@@ -54,6 +54,7 @@ class BenchSettings:
         tuple[int, ...],
         Option("Numbers of proposals to vary, of detectors with that option.", "Model", parse="counts"),
     ] = ()
+    small: Annotated[bool, Option("Take the smallest network of detectors that are large by default.", "Model")] = False
     weights: Annotated[str, Option("Initial weights.", "Model", parse="weights")] = "imagenet"
     steps: Annotated[
         int | None, Option("Steps of training each detector.", "Training", minimum=10, shown=f"{STEPS}")

@@ -14,7 +14,6 @@ from pydantic import Field
 from rich.console import Console
 from torch import nn
 
-from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.models import FileModel, read_model
 from assets.limits import DATASET_JSON
@@ -29,7 +28,7 @@ from detectors.bench.measure import (
 )
 from detectors.bench.rows import PlannedRow, RowCosts, RowData, RowRecord, RowSettings, RowTimes
 from detectors.bench.settings import STEPS, BenchSettings
-from detectors.checkpoints.detector import Checkpoint, load_checkpoint, outline_detector, restore_model, versions
+from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_model, versions
 from detectors.data.image_set import ImageSet, Predictions, open_images
 from detectors.data.mix import TrainingStream, stream
 from detectors.data.settings import DataSettings
@@ -38,9 +37,8 @@ from detectors.evaluate.page.write import write_page
 from detectors.evaluate.report import Report, evaluate
 from detectors.models import detector_module
 from detectors.models.detect import find_in_set, network_input
-from detectors.models.spec import ModelSpec
 from detectors.predict.detector import LoadedDetector
-from detectors.training.detector_task import DetectorParts, DetectorTask
+from detectors.training.detector_task import DetectorTask
 from detectors.training.run import run_training
 from detectors.training.settings import TrainSettings
 from detectors.training.summary import TrainSummary
@@ -70,24 +68,9 @@ class TrainingProgress(FileModel):
 class UnjudgedTask(DetectorTask):
     """Training of a detector for which nothing is chosen: the weights of the last step are those that are judged."""
 
-    def __init__(self, model: nn.Module, parts: DetectorParts, **options: Any) -> None:
-        _check_backbone(parts.spec)
-        super().__init__(model, parts, **options)
-
     def validate(self, model: nn.Module, step: int) -> dict[str, float]:
         """Return no scores."""
         return {}
-
-
-def _check_backbone(spec: ModelSpec) -> None:
-    """Raise SynthError if a detector ignores the backbone that it was given."""
-    if spec.backbone is None:
-        return
-    own = ModelSpec(**{**vars(spec), "backbone": None})
-    shapes = [{name: value.shape for name, value in outline_detector(one).items()} for one in (spec, own)]
-    if shapes[0] == shapes[1]:
-        what = f"{spec.detector} has a network of its own and takes no other backbone"
-        raise SynthError(what, code="backbone-unsupported", found=spec.backbone)
 
 
 def read_progress(folder: Path) -> TrainingProgress | None:
@@ -99,6 +82,7 @@ def read_progress(folder: Path) -> TrainingProgress | None:
 def train_row(settings: BenchSettings, row: PlannedRow, folder: Path) -> bool:
     """Train the detector of a row, or go on where it was stopped; returns whether it is finished."""
     use_threads(settings.used_threads)
+    folder.mkdir(parents=True, exist_ok=True)
     progress = read_progress(folder)
     if progress is not None and progress.finished:
         return True
@@ -137,7 +121,7 @@ def _train(settings: BenchSettings, row: PlannedRow, out: Path, steps: int, cons
         data=data_settings(settings),
         out=out,
         detector=row.detector,
-        detector_options=(f"{PROPOSALS}={row.proposals}",) if row.proposals else (),
+        detector_options=_options(settings, row),
         backbone=row.backbone,
         weights=settings.weights,
         size=row.size,
@@ -151,6 +135,13 @@ def _train(settings: BenchSettings, row: PlannedRow, out: Path, steps: int, cons
         device=settings.device,
     )
     return run_training(training, console, make_task=UnjudgedTask)
+
+
+def _options(settings: BenchSettings, row: PlannedRow) -> tuple[str, ...]:
+    """Return the options of a row's network as NAME=VALUE."""
+    smallest = getattr(detector_module(row.detector), "SMALLEST", {}) if settings.small else {}
+    options = {**smallest, **({PROPOSALS: row.proposals} if row.proposals else {})}
+    return tuple(f"{name}={value}" for name, value in options.items())
 
 
 def data_settings(settings: BenchSettings) -> DataSettings:

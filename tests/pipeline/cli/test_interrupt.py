@@ -26,6 +26,7 @@ EMBEDDER = "detectors.recognition.embedder"
 COMMANDS = {
     "adapt FILE --real FILE --out NEW": "detectors.adapt.adapt_run",
     "assets build FILE": "pipeline.products.build.build_assets",
+    "bench --data FILE --out NEW": "detectors.bench.run.run_bench",
     "catalog check FILE": "pipeline.products.catalog.check_list",
     "catalog demo": "assets.demo.demo_list",
     "catalog export FILE NEW": "pipeline.products.catalog.export_list",

@@ -96,7 +96,7 @@ def test_short_helps_are_whole_sentences() -> None:
             assert sentence.endswith(".") and sentence in text, command.name
 
 
-@pytest.mark.parametrize("name", ["render", "train", "job run", "adapt", "recognize", "refine"])
+@pytest.mark.parametrize("name", ["render", "train", "job run", "adapt", "bench", "recognize", "refine"])
 def test_examples_in_the_help_are_commands_that_can_be_read(name: str) -> None:
     text = CliRunner().invoke(main, [*name.split(), "--help"]).output
     lines = [line.strip() for line in text.partition("Examples:")[2].splitlines() if line.strip()]

@@ -1,0 +1,189 @@
+"""The table of a comparison: which rows there are, their order, the Pareto front, the files, whatever names say."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detectors.bench.describe import DetectorFacts, describe
+from detectors.bench.report import PAGE, summarize_bench, write_bench
+from detectors.bench.rows import RowCosts, RowData, RowRecord, RowSettings, RowTimes, plan_rows, read_row, write_row
+from detectors.bench.run import BenchResult
+from detectors.bench.settings import BenchSettings
+from detectors.bench.table import columns_of, pareto_front, sort_rows, table_csv
+from support.errors import raises
+
+HOSTILE = "<script>alert(1)</script>$x^$&\"'"
+
+
+def row(name: str, ap: float | None, ms: float, *, status: Any = "done", **fields: Any) -> RowRecord:
+    """A row of a name with an AP and a latency."""
+    times = RowTimes(
+        latency_ms=ms,
+        latency_p95_ms=2 * ms,
+        repeats=5,
+        images_per_second=1000 / ms,
+        batch=8,
+        trained_seconds=60,
+        trained_per_second=3,
+    )
+    settings = RowSettings(
+        detector=name,
+        backbone=fields.pop("backbone", None),
+        width=fields.pop("width", 320),
+        height=192,
+        proposals=fields.pop("proposals", None),
+        options={},
+        steps=10,
+        batch=2,
+        weights="none",
+        augment="light",
+        seed=0,
+        threads=1,
+        device="cpu",
+    )
+    done: dict[str, Any] = {
+        "settings": settings,
+        "data": RowData(images=9, judged_images=3, judged_groups=1, judged_boxes=5, classes=3),
+        "times": times,
+        "costs": RowCosts(parameters=4_200_000, flops=None, memory_mb=12.5, training_memory_mb=None),
+        "metrics": {"AP": ap, "APs": ap, "APm": None},
+        "hardware": "a machine",
+    }
+    more = done if status == "done" else {}
+    return RowRecord(name=name, status=status, **{"asked": name, **more, **fields})
+
+
+def test_each_combination_is_a_row_and_what_does_not_fit_says_why() -> None:
+    facts = [
+        DetectorFacts("free", has_proposals=True),
+        DetectorFacts("fixed", (300, 300), takes_backbone=False),
+        DetectorFacts("absent", problem="it needs the package of_others", code="dependency-missing"),
+    ]
+    rows = {one.name: one for one in plan_rows(facts, ("a", "b/c"), ((64, 48), (96, 64)), (50, 100))}
+    assert len(rows) == 3 * 2 * 2 * 2
+    made = {name for name, one in rows.items() if not one.skipped}
+    free = {f"free-{a}-{b}-{c}-proposals" for a in ("a", "b_c") for b in ("64x48", "96x64") for c in (50, 100)}
+    assert made == free | {"fixed-300x300"}
+    assert (rows["fixed-300x300"].backbone, rows["fixed-300x300"].size) == (None, (300, 300))
+    assert rows["free-b_c-64x48-50-proposals"].backbone == "b/c"
+    assert "images of 300x300 alone" in rows["fixed-a-96x64-50-proposals"].skipped
+    assert "a network of its own" in rows["fixed-b_c-64x48-50-proposals"].skipped
+    assert "number of proposals" in rows["fixed-a-64x48-100-proposals"].skipped
+    assert all(one.skipped == "it needs the package of_others" for name, one in rows.items() if "absent" in name)
+
+
+def test_names_without_variations_are_those_of_the_detectors() -> None:
+    facts = [DetectorFacts("free"), DetectorFacts("../x/own.py"), DetectorFacts("fixed", (300, 300))]
+    rows = plan_rows(facts, (), ((64, 48),), (), named_sizes=False)
+    assert [(one.name, one.size) for one in rows] == [
+        ("free", (64, 48)),
+        ("own", (64, 48)),
+        ("fixed", (300, 300)),
+    ]
+    with raises("input-duplicate"):
+        plan_rows([DetectorFacts("a/own.py"), DetectorFacts("b/own.py")], (), ((64, 48),), ())
+
+
+def test_facts_of_the_table() -> None:
+    assert describe("ssd300").fixed_size == (300, 300)
+    assert describe("yolo") == DetectorFacts("yolo")
+
+
+def test_the_pareto_front_by_hand() -> None:
+    """As fast but worse, and as good but slower, are beaten; equal ones are not; rows without AP do not count."""
+    rows = [
+        row("slow", 0.5, 90),
+        row("beaten", 0.4, 95),
+        row("fast", 0.1, 5),
+        row("same time", 0.05, 5),
+        row("middle", 0.3, 20),
+        row("equal", 0.3, 20),
+        row("same ap", 0.3, 30),
+        row("undefined", None, 1),
+        row("broken", None, 1, status="failed"),
+    ]
+    assert [one.name for one in pareto_front(rows)] == ["fast", "middle", "equal", "slow"]
+    assert pareto_front([]) == []
+
+
+def test_the_order_of_the_table() -> None:
+    rows = [
+        row("skipped", None, 1, status="skipped"),
+        row("low", 0.1, 1),
+        row("failed", None, 1, status="failed"),
+        row("slower", 0.3, 9),
+        row("faster", 0.3, 8),
+    ]
+    assert [one.name for one in sort_rows(rows)] == ["faster", "slower", "low", "failed", "skipped"]
+
+
+def test_numbers_as_text_and_metrics_that_only_some_have() -> None:
+    one = row("a", 0.1234, 1234.5)
+    shown = {column.name: column.shown(one) for column in columns_of([one])}
+    assert shown["AP"] == "0.123" and shown["AP middle"] == "–" and shown["operations"] == "–"
+    assert (shown["latency"], shown["weights"], shown["memory"]) == ("1234", "4.2", "12.5")
+    assert shown["training"] == "60 s" and "mIoU" not in shown
+    masks = row("b", 0.1, 1).model_copy(update={"metrics": {"AP": 0.1, "mIoU": 0.5}})
+    assert {column.name: column.shown(masks) for column in columns_of([one, masks])}["mIoU"] == "0.500"
+
+
+def test_records_come_back_and_damage_is_found(tmp_path: Path) -> None:
+    one = row(HOSTILE, 0.25, 4.0, low=0.1, high=0.3)
+    assert read_row(tmp_path / "none") is None
+    write_row(tmp_path / "row", one)
+    assert read_row(tmp_path / "row") == one
+    (tmp_path / "row" / "row.json").write_text('{"name": 3}')
+    with raises("content-invalid"):
+        read_row(tmp_path / "row")
+
+
+def written(tmp_path: Path, rows: list[RowRecord], **fields: Any) -> BenchResult:
+    result = BenchResult(BenchSettings(data=Path("shapes<b>"), out=tmp_path, **fields), tuple(rows), len(rows) + 1)
+    write_bench(result)
+    return result
+
+
+def test_files_of_a_comparison(tmp_path: Path) -> None:
+    rows = [
+        row("a", 0.25, 3.0, low=0.1, high=0.3),
+        row(HOSTILE, 0.5, 9.0, asked=HOSTILE, backbone=HOSTILE),
+        row("=1+1", None, 1, status="failed", reason=HOSTILE, code="crash"),
+    ]
+    result = written(tmp_path, rows, backbones=("x", "y"), sizes=((64, 64), (96, 96)), proposals=(1, 2))
+    page = (tmp_path / PAGE).read_text()
+    assert "<script>alert" not in page and "shapes<b>" not in page and "&lt;script&gt;alert" in page
+    assert page.count('class="front"') == 2 and "47.0" in page and "not measured here" in page
+    assert page.index("0.500") < page.index("0.250") and "http" not in page.partition("<body>")[2]
+    for file in ("speed.png", "sizes.png", "backbones.png", "input_sizes.png", "proposals.png"):
+        assert (tmp_path / file).read_bytes().startswith(b"\x89PNG") and file in page
+    table = list(csv.DictReader(io.StringIO((tmp_path / "bench.csv").read_text())))
+    assert [one["name"] for one in table] == [HOSTILE, "a", "'=1+1"] and table[1]["AP"] == "0.25"
+    assert [one["pareto"] for one in table] == ["yes", "yes", ""] and table[2]["reason"] == HOSTILE
+    summary = summarize_bench(result)
+    assert (summary.done, summary.failed, summary.skipped, summary.planned) == (2, 1, 0, 4)
+    assert not summary.finished and summary.best == ("a", HOSTILE)
+
+
+def test_a_comparison_without_numbers_has_a_page(tmp_path: Path) -> None:
+    written(tmp_path, [row("x", None, 1, status="skipped", reason="it lacks masks")])
+    assert "it lacks masks" in (tmp_path / PAGE).read_text()
+    assert table_csv([]).startswith("name,")
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"steps": 10, "minutes": 1.0}, "options-conflict"),
+        ({"detectors": ("yolo", "yolo")}, "setting-invalid"),
+        ({"detectors": ()}, "setting-invalid"),
+        ({"augment": "lite"}, "unknown-name"),
+    ],
+)
+def test_settings_that_make_no_sense(fields: dict[str, Any], code: str) -> None:
+    with raises(code):
+        BenchSettings(data=Path("x"), **fields)
