@@ -63,7 +63,8 @@ def _facts_of(name: str, ending: Ending) -> DetectorFacts:
     if ending.kind == "finished":
         facts: DetectorFacts = ending.result
         return facts
-    return DetectorFacts(name, problem=ending.reason or "it was stopped", code=ending.code)
+    code = ending.code
+    return DetectorFacts(name, problem=ending.reason or "it was stopped", code=code)
 
 
 def _describe_own(name: str) -> DetectorFacts:
@@ -72,4 +73,5 @@ def _describe_own(name: str) -> DetectorFacts:
     except ModuleNotFoundError as error:
         return DetectorFacts(name, problem=f"it needs the package {error.name}", code="dependency-missing")
     except SynthError as error:
-        return DetectorFacts(name, problem=error.what, code=error.code)
+        code = error.code
+        return DetectorFacts(name, problem=error.what, code=code)

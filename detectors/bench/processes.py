@@ -83,7 +83,7 @@ def _watch(
             return Ending("stopped")
         if asked is None and now - changed > silence_s:
             reason = f"it hung: nothing was printed for {silence_s / 60:.3g} minutes"
-            return Ending("failed", reason=reason, code="timeout")
+            return Ending("failed", reason=reason, code="row-silent")
     return None
 
 
@@ -100,10 +100,10 @@ def _ending_of(process: Any, receiver: Connection) -> Ending:
 
 def _ending_by_code(code: int) -> Ending:
     if code >= 0:
-        return Ending("failed", reason=f"the process ended with {code}", code="crash")
+        return Ending("failed", reason=f"the process ended with {code}", code="row-crashed")
     name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
     memory = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
-    return Ending("failed", reason=f"the process was ended by {name}{memory}", code="killed")
+    return Ending("failed", reason=f"the process was ended by {name}{memory}", code="row-killed")
 
 
 def _end(process: Any) -> None:
@@ -141,7 +141,8 @@ def _report_on(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Ending:
         return Ending("stopped")
     except SynthError as error:
         print(error, flush=True)
-        return Ending("refused", reason=_one_line(error), code=error.code)
+        code = error.code
+        return Ending("refused", reason=_one_line(error), code=code)
     except ModuleNotFoundError as error:
         traceback.print_exc()
         return Ending("refused", reason=f"it needs the package {error.name}", code="dependency-missing")
@@ -151,7 +152,7 @@ def _report_on(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Ending:
     except BaseException as error:  # whatever a third party's detector raises, exits included
         traceback.print_exc()
         text = f"{type(error).__name__}: {error}".splitlines()[0]
-        return Ending("failed", reason=text[:MAX_REASON], code="crash")
+        return Ending("failed", reason=text[:MAX_REASON], code="row-crashed")
 
 
 def _one_line(error: SynthError) -> str:

@@ -44,7 +44,13 @@ class BenchSettings:
     )
     detectors: Annotated[tuple[str, ...], Option("Detectors to compare.", "Model", parse="detector_list")] = (ALL,)
     backbones: Annotated[
-        tuple[str, ...], Option("timm backbones to vary.", "Model", parse="names", shown="each detector's own")
+        tuple[str, ...],
+        Option(
+            "Backbones to vary, of any name that --backbone of the training takes.",
+            "Model",
+            parse="names",
+            shown="each detector's own",
+        ),
     ] = ()
     sizes: Annotated[
         tuple[tuple[int, int], ...],

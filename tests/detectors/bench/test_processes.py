@@ -32,10 +32,10 @@ def test_what_a_function_returns_and_prints(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("work", "arguments", "kind", "code", "reason"),
     [
-        (os._exit, (7,), "failed", "crash", "the process ended with 7"),
-        (os.abort, (), "failed", "killed", "the process was ended by SIGABRT"),
-        (sys.exit, (3,), "failed", "crash", "SystemExit: 3"),
-        (operator.truediv, (1, 0), "failed", "crash", "ZeroDivisionError: division by zero"),
+        (os._exit, (7,), "failed", "row-crashed", "the process ended with 7"),
+        (os.abort, (), "failed", "row-killed", "the process was ended by SIGABRT"),
+        (sys.exit, (3,), "failed", "row-crashed", "SystemExit: 3"),
+        (operator.truediv, (1, 0), "failed", "row-crashed", "ZeroDivisionError: division by zero"),
         (check_name, ("yollo",), "refused", "unknown-name", "unknown detector 'yollo'"),
         (__import__, ("no_such_package",), "refused", "dependency-missing", "it needs the package no_such_package"),
     ],
@@ -48,7 +48,7 @@ def test_how_it_ends(tmp_path: Path, work: Any, arguments: Any, kind: str, code:
 def test_a_hang_is_ended(tmp_path: Path) -> None:
     began = time.monotonic()
     ending = run(tmp_path, time.sleep, LONG_S, silence_s=1.2)
-    assert (ending.kind, ending.code) == ("failed", "timeout") and "0.02 minutes" in ending.reason
+    assert (ending.kind, ending.code) == ("failed", "row-silent") and "0.02 minutes" in ending.reason
     assert time.monotonic() - began < LONG_S / 2
 
 

@@ -136,17 +136,17 @@ def test_rows_that_end_otherwise(settings: BenchSettings) -> None:
     """What broke and what lacks something are told apart; kept by the next call; tried again only if asked for."""
     settings = replace(settings, detectors=("yolo", "fcos", "ssdlite"))
     run, started = pretend(
-        Ending("failed", reason="it hung", code="timeout"),
+        Ending("failed", reason="it hung", code="row-silent"),
         Ending("refused", reason="no masks", code="masks-missing"),
         Ending("refused", reason="not finite", code="loss-not-finite"),
     )
     result = run_bench(settings, QUIET, run=run)
     assert [(one.status, one.reason, one.code) for one in result.rows] == [
-        ("failed", "it hung", "timeout"),
+        ("failed", "it hung", "row-silent"),
         ("skipped", "no masks", "masks-missing"),
         ("failed", "not finite", "loss-not-finite"),
     ]
-    run, again = pretend(*[Ending("failed", reason="still", code="crash")] * 3)
+    run, again = pretend(*[Ending("failed", reason="still", code="row-crashed")] * 3)
     assert run_bench(settings, QUIET, run=run).rows == result.rows and again == []
     retried = run_bench(replace(settings, retry=True), QUIET, run=run)
     assert again == started and {one.reason for one in retried.rows} == {"still"}
@@ -194,7 +194,7 @@ def test_bad_data_ends_it_before_anything_is_trained(settings: BenchSettings, tm
 
 
 def test_other_settings_are_refused_more_detectors_are_not(settings: BenchSettings) -> None:
-    run, _ = pretend(*[Ending("failed", reason="broke", code="crash")] * 2)
+    run, _ = pretend(*[Ending("failed", reason="broke", code="row-crashed")] * 2)
     run_bench(settings, QUIET, run=run)
     with raises("settings-differ"):
         run_bench(replace(settings, batch=4), QUIET, run=run)

@@ -152,7 +152,7 @@ def test_files_of_a_comparison(tmp_path: Path) -> None:
     rows = [
         row("a", 0.25, 3.0, low=0.1, high=0.3),
         row(HOSTILE, 0.5, 9.0, asked=HOSTILE, backbone=HOSTILE),
-        row("=1+1", None, 1, status="failed", reason=HOSTILE, code="crash"),
+        row("=1+1", None, 1, status="failed", reason=HOSTILE, code="row-crashed"),
     ]
     result = written(tmp_path, rows, backbones=("x", "y"), sizes=((64, 64), (96, 96)), proposals=(1, 2))
     page = (tmp_path / PAGE).read_text()
