@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 DETECTORS = {
+    "classify_locate": "detectors.models.dense.classify_locate",
     "deconvnet": "detectors.models.dense.deconvnet",
     "fasterrcnn": "detectors.models.region_based.fasterrcnn",
     "fasterrcnn_mobilenet": "detectors.models.region_based.fasterrcnn_mobilenet",

@@ -123,6 +123,7 @@ class DetectorModule(Protocol):
     gets from `options_of`. TORCHVISION: names (or None) of torchvision's weight enums of detector and backbone.
     TAKES_BACKBONE: False where the network has no backbone that another could replace; absent otherwise.
     BACKBONE_STRIDES: strides of the stages that it needs of a backbone, (8, 16, 32) if absent, () if any will do.
+    ONE_PER_IMAGE: True where only the largest product of an image is found; absent otherwise.
     SMALLEST: options of the smallest network, by name, for quick trials of networks that are large by default.
     NOT_EXPORTED: why the detector cannot be exported to a file, as one clause; absent where it can.
     NEEDS_PROPOSALS: True where the network takes object proposals: its Options are ProposalOptions, and targets of

@@ -14,6 +14,7 @@ from detectors.checkpoints.detector import load_checkpoint, restore_model
 from detectors.export import EXPORTERS, exporter_module
 from detectors.export.run import export
 from detectors.export.settings import ExportSettings
+from detectors.models import detector_module
 from support.random_runs import CLASSES, SIZE, SMALL, random_run
 
 pytest.importorskip("onnxruntime", reason="export needs onnx and onnxruntime, which are optional")
@@ -27,6 +28,7 @@ QUIET = Console(quiet=True)
     ("detector", "backbone", "size"),
     [
         ("fasterrcnn_mobilenet", SMALL, (48, 64)),  # a pyramid of five, upright
+        ("classify_locate", SMALL, (100, 70)),
         ("fcos", SMALL, (100, 70)),  # no multiple of 32: torchvision pads it
         ("retinanet", SMALL, SIZE),
         ("ssd300", SMALL, (300, 300)),
@@ -49,7 +51,8 @@ def test_the_file_finds_what_torch_finds(
     assert made.model == tmp_path / f"model{exporter_module(kind).SUFFIX}" and made.size == made.model.stat().st_size
     assert json.loads(made.description.read_text())["file"] == made.model.name
     assert made.agreement.wrong <= 0.005 * made.agreement.compared
-    assert made.agreement.compared > 10
+    # Counted on both sides; of each of four images at most one detection, or many.
+    assert made.agreement.compared >= (6 if getattr(detector_module(detector), "ONE_PER_IMAGE", False) else 11)
     assert made.agreement.ties <= 0.01 * made.agreement.compared
     assert made.agreement.pixels < 0.05 and made.agreement.mask < 1e-3
 
