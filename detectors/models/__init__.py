@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 DETECTORS = {
+    "centernet": "detectors.models.one_stage.centernet",
     "classify_locate": "detectors.models.dense.classify_locate",
     "deconvnet": "detectors.models.dense.deconvnet",
     "fasterrcnn": "detectors.models.region_based.fasterrcnn",

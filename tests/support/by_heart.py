@@ -36,6 +36,7 @@ BACKBONE = "test_efficientnet"
 PYRAMID = 64
 # Detector, steps, images a step, rate for starting from nothing, size of the images.
 CASES = (
+    ("centernet", 60, 4, 0.003, SMALL),
     ("classify_locate", 50, 4, 0.003, SMALL),
     ("deconvnet", 160, 4, 0.003, SMALL),
     ("fasterrcnn", 55, 4, 0.003, SMALL),

@@ -37,6 +37,9 @@ def random_run(
             elif "classification_head.cls_logits" in name:
                 # The prior of focal losses: a hundredth, under what anybody looks at.
                 parameter.fill_(-2.0)
+            elif name == "sizes.2.bias":
+                # Boxes with an area, in cells.
+                parameter.fill_(6.0)
             elif name.endswith("cls_score.bias"):
                 parameter[0] = background
             elif any(part in name for part in ("rpn.head.cls_logits", "bbox_pred", "bbox_reg")) and parameter.ndim > 1:
@@ -54,7 +57,8 @@ def _settle_norms(model: nn.Module, size: tuple[int, int]) -> None:
     model.train()
     with torch.no_grad():
         noise = nn.functional.interpolate(torch.randn(4, 3, 16, 20), size=(size[1], size[0]))
-        model.backbone(noise)
+        norms = [name for name, part in model.named_modules() if isinstance(part, nn.BatchNorm2d)]
+        (model.backbone if all(name.startswith("backbone.") for name in norms) else model.features)(noise)
     for part in model.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.momentum = 0.1

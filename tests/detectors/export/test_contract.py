@@ -29,6 +29,7 @@ QUIET = Console(quiet=True)
     [
         ("fasterrcnn_mobilenet", SMALL, (48, 64)),  # a pyramid of five, upright
         ("classify_locate", SMALL, (100, 70)),
+        ("centernet", SMALL, SIZE),
         ("fcos", SMALL, (100, 70)),  # no multiple of 32: torchvision pads it
         ("retinanet", SMALL, SIZE),
         ("ssd300", SMALL, (300, 300)),
