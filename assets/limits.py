@@ -88,6 +88,8 @@ RECIPE_VALUES = Limit("values in a recipe, those that aliases repeat included", 
 DATA_YAML_BYTES = Limit("bytes of data.yaml of a YOLO data set", 64 * MIB)
 DATA_YAML_VALUES = Limit("values in data.yaml of a YOLO data set", 8_000_000)
 
+LABEL_FILE = Limit("bytes of a file with labels of one image", 64 * MIB)
+LABELS_FILE = Limit("bytes of a file with labels of many images", 16 * 1024 * MIB, SPLIT)
 DATASET_JSON = Limit("bytes of dataset.json, or of an image's labels or scene", 256 * MIB)
 COCO_BYTES = Limit("bytes of a COCO file", 64 * 1024 * MIB)
 REVIEW_BYTES = Limit("bytes of a CSV of review decisions", 256 * MIB, SPLIT)

@@ -8,6 +8,11 @@ A format is a module with
     image_folder(split)         where the images of a split lie, relative to the data set
     write_labels(folder, sets)  writes the labels of all splits, whose images are written before or meanwhile
 
+and, where it applies,
+
+    PRECISION                   how far the edges of boxes may move, in pixels
+    READ_AS                     the format by which its files are known, if that reads them as well
+
 The first line of its docstring says what it is.
 """
 
@@ -22,7 +27,10 @@ from dataset.store import DataStore, open_dataset, sharded_store
 # Name -> module.
 FORMATS = {
     "coco": "dataset.formats.coco",
+    "cvat": "dataset.formats.cvat",
+    "voc": "dataset.formats.voc",
     "yolo": "dataset.formats.yolo",
+    "yolo-segment": "dataset.formats.yolo_segment",
 }
 FORMAT_TABLE = PluginTable(
     "label format",

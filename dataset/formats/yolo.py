@@ -9,31 +9,29 @@ labels/SPLIT/a/1.txt   a line for each box: class, centre x, centre y, width, he
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from assets.errors import SynthError
-from assets.files.image_input import open_image
 from assets.files.yaml_input import read_yaml
 from assets.limits import (
     DATA_YAML_BYTES,
     DATA_YAML_VALUES,
     DATASET_IMAGES,
     DATASET_INSTANCES,
-    DATASET_JSON,
+    LABEL_FILE,
     SET_CLASSES,
     read_file,
 )
 from dataset.find import SPLIT, USUAL
-from dataset.images import ORIENTATION, QUARTER_TURNS, find_files
-from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageLabels, ImageRecord, SplitLabels
-from dataset.shards.index import annotation_id
-from dataset.store import DataStore, StoredImage
+from dataset.formats.files import FilePart, FileStore, clipped_box, lost_fields, numbered
+from dataset.images import find_files
+from dataset.records import AnnotationRecord, CategoryRecord, ImageLabels, ImageRecord, SplitLabels
 from dataset.values import is_text, short, sku_text, whole_number
 
 DATA = "data.yaml"
@@ -42,6 +40,7 @@ EXPECTED = "class, centre x, centre y, width, height, all four from 0 to 1"
 HINT = "give the folder with data.yaml, or data.yaml itself"
 # Other tools round to four digits.
 BEYOND = 1e-3
+RowOf = Callable[[ImageRecord, AnnotationRecord], Sequence[float] | None]
 
 
 def detect(path: Path) -> bool:
@@ -49,7 +48,7 @@ def detect(path: Path) -> bool:
     return path.suffix.lower() in (".yaml", ".yml") or (path / DATA).is_file()
 
 
-def open_labels(path: Path, images: Path | None = None) -> DataStore:
+def open_labels(path: Path, images: Path | None = None) -> FileStore:
     """The splits that data.yaml names. images: the folder that its paths are relative to, if not its own.
 
     Raises SynthError if it cannot be used, or a folder of images is missing.
@@ -68,33 +67,15 @@ def open_labels(path: Path, images: Path | None = None) -> DataStore:
     named = [name for name in names if isinstance(name, str) and SPLIT.fullmatch(name) and content.get(name)]
     if not named:
         raise _unusable(file, "no split", f"folders of images under {', '.join(USUAL)}")
-    return YoloStore(file, tuple(_part(name, content[name], root, categories, file) for name in named), categories)
+    return FileStore(str(file), tuple(_part(name, content[name], root, categories, file) for name in named), categories)
 
 
 def lost(labels: ImageLabels) -> Iterator[str]:
     """Everything but boxes and classes of products that are to be found."""
-    for record in labels.annotations:
-        if _row(labels.image, record) is None:
-            yield "ignored products, crowds and annotations without a box or category, which become background"
-            continue
-        for name, words in LOST.items():
-            if getattr(record, name) is not None:
-                yield words
-        if record.extra:
-            yield "further fields of annotations"
-    image = labels.image
-    if any(name not in ("id", "file_name", "width", "height") for name in image.content()):
-        yield "fields of images beside name and size"
-
-
-LOST = {
-    "segmentation": "masks",
-    "visibility": "visibility",
-    "truncation": "truncation",
-    "amodal_bbox": "amodal boxes",
-    "amodal_segmentation": "amodal masks",
-    "camera_from_object": "poses",
-}
+    kept = [record for record in labels.annotations if _row(labels.image, record) is not None]
+    for _ in range(len(labels.annotations) - len(kept)):
+        yield "ignored products, crowds and annotations without a box or category, which become background"
+    yield from lost_fields(ImageLabels(labels.image, kept), ())
 
 
 def image_folder(split: str) -> str:
@@ -104,6 +85,11 @@ def image_folder(split: str) -> str:
 
 def write_labels(folder: Path, sets: Iterable[SplitLabels]) -> None:
     """A text file for each image, then data.yaml. Raises SynthError for a category that the set does not have."""
+    write_rows(folder, sets, _row)
+
+
+def write_rows(folder: Path, sets: Iterable[SplitLabels], row_of: RowOf) -> None:
+    """As `write_labels`. row_of: the numbers after the class of an annotation, None for what is no target."""
     splits: list[str] = []
     categories: list[CategoryRecord] = []
     for one in sets:
@@ -115,7 +101,7 @@ def write_labels(folder: Path, sets: Iterable[SplitLabels]) -> None:
         for labels in one.images:
             file = (folder / "labels" / one.split / str(labels.image.file_name)).with_suffix(".txt")
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text("".join(_lines(labels, numbers)))
+            file.write_text("".join(_lines(labels, numbers, row_of)))
     content: dict[str, Any] = {split: image_folder(split) for split in splits}
     content["names"] = {number: kind.name or kind.key or str(kind.id) for number, kind in enumerate(categories)}
     content["skus"] = {number: kind.key for number, kind in enumerate(categories)}
@@ -124,9 +110,9 @@ def write_labels(folder: Path, sets: Iterable[SplitLabels]) -> None:
     (folder / DATA).write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
 
 
-def _lines(labels: ImageLabels, numbers: Mapping[int | None, int]) -> Iterator[str]:
+def _lines(labels: ImageLabels, numbers: Mapping[int | None, int], row_of: RowOf) -> Iterator[str]:
     for record in labels.annotations:
-        row = _row(labels.image, record)
+        row = row_of(labels.image, record)
         if row is None:
             continue
         if record.category_id not in numbers:
@@ -137,108 +123,57 @@ def _lines(labels: ImageLabels, numbers: Mapping[int | None, int]) -> Iterator[s
 
 def _row(image: ImageRecord, record: AnnotationRecord) -> tuple[float, float, float, float] | None:
     """Centre, width and height as fractions of the image; None for what is no target."""
-    if record.bbox is None or image.size is None or record.category_id is None or record.ignored:
+    box = clipped_box(image, record)
+    if box is None or record.category_id is None or record.ignored:
         return None
-    width, height = image.size
-    x, y = max(record.bbox[0], 0.0), max(record.bbox[1], 0.0)
-    right, bottom = min(record.bbox[0] + record.bbox[2], width), min(record.bbox[1] + record.bbox[3], height)
-    if right <= x or bottom <= y:
+    width, height = image.size or (1, 1)
+    left, top, right, bottom = box
+    return (left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height
+
+
+def _read(folder: Path, ids: Sequence[int], image: ImageRecord) -> list[AnnotationRecord]:
+    """The annotations of an image. Raises SynthError with every wrong line of its file."""
+    file = (folder / str(image.file_name)).with_suffix(".txt")
+    if not file.exists():
+        return []
+    lines = read_file(file, LABEL_FILE, "the labels").decode(errors="replace").splitlines()
+    DATASET_INSTANCES.check(len(lines), str(file))
+    problems: list[str] = []
+    records: list[AnnotationRecord] = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            record = _annotation(line.split(), image, ids)
+            if record is None:
+                problems.append(f"line {number}: {short(line)}")
+            else:
+                records.append(record)
+    if problems:
+        what = "the labels of an image cannot be read"
+        raise SynthError(what, code="records-invalid", where=str(file), expected=EXPECTED, problems=problems[:20])
+    return numbered(image, records, str(file))
+
+
+def _annotation(cells: list[str], image: ImageRecord, ids: Sequence[int]) -> AnnotationRecord | None:
+    """The annotation of a line, None if it is none."""
+    try:
+        numbers = [float(cell) for cell in cells]
+    except ValueError:
         return None
-    return (x + right) / 2 / width, (y + bottom) / 2 / height, (right - x) / width, (bottom - y) / height
-
-
-@dataclass(frozen=True)
-class YoloStore:
-    """A YOLO data set. file: data.yaml."""
-
-    file: Path
-    parts: tuple[YoloPart, ...]
-    categories: tuple[CategoryRecord, ...]
-
-    @property
-    def where(self) -> str:
-        return str(self.file)
-
-    def head(self, split: str) -> Head:
-        return Head(self.categories)
-
-
-@dataclass(frozen=True)
-class YoloPart:
-    """A split. images, labels: its folders. ids: of the categories by class."""
-
-    split: str
-    images: Path
-    labels_folder: Path
-    ids: tuple[int, ...]
-
-    @cached_property
-    def files(self) -> Sequence[Path]:
-        """The images, relative to their folder."""
-        found = find_files(self.images)
-        DATASET_IMAGES.check(len(found), str(self.images))
-        return found
-
-    @property
-    def count(self) -> int:
-        return len(self.files)
-
-    def labels(self) -> Iterator[ImageLabels]:
-        for stored in self.stored_images():
-            yield stored.labels
-
-    def stored_images(self, only: Collection[int] | None = None) -> Iterator[StoredImage]:
-        for place, file in enumerate(self.files):
-            if only is None or place in only:
-                path = self.images / file
-                width, height = _upright_size(path)
-                image = ImageRecord(id=place + 1, file_name=file.as_posix(), width=width, height=height)
-                annotations = self._annotations((self.labels_folder / file).with_suffix(".txt"), image)
-                yield StoredImage(ImageLabels(image, annotations), path, str(path))
-
-    def _annotations(self, file: Path, image: ImageRecord) -> list[AnnotationRecord]:
-        """Raise SynthError with every wrong line of the file."""
-        if not file.exists():
-            return []
-        lines = read_file(file, DATASET_JSON, "the labels").decode(errors="replace").splitlines()
-        DATASET_INSTANCES.check(len(lines), str(file))
-        problems: list[str] = []
-        records: list[AnnotationRecord] = []
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                record = self._annotation(line.split(), image, len(records) + 1)
-                if record is None:
-                    problems.append(f"line {number}: {short(line)}")
-                else:
-                    records.append(record)
-        if problems:
-            what = "the labels of an image cannot be read"
-            raise SynthError(what, code="records-invalid", where=str(file), expected=EXPECTED, problems=problems[:20])
-        return records
-
-    def _annotation(self, cells: list[str], image: ImageRecord, instance: int) -> AnnotationRecord | None:
-        """The annotation of a line, None if it is none."""
-        try:
-            numbers = [float(cell) for cell in cells]
-        except ValueError:
-            return None
-        label, shares = (whole_number(numbers[0]), numbers[1:]) if numbers else (None, [])
-        if label is None or not 0 <= label < len(self.ids) or not all(-BEYOND <= one <= 1 + BEYOND for one in shares):
-            return None
-        if len(shares) != 4 and (len(shares) < 6 or len(shares) % 2):
-            return None
-        width, height = image.size or (0, 0)
-        polygon = [share * side for share, side in zip(shares, (width, height) * (len(shares) // 2), strict=True)]
-        box = polygon if len(shares) == 4 else _centred(polygon)
-        return AnnotationRecord(
-            id=annotation_id(image.id or 0, instance),
-            image_id=image.id,
-            category_id=self.ids[label],
-            bbox=[box[0] - box[2] / 2, box[1] - box[3] / 2, box[2], box[3]],
-            area=box[2] * box[3],
-            iscrowd=0,
-            segmentation=[polygon] if len(shares) > 4 else None,
-        )
+    label, shares = (whole_number(numbers[0]), numbers[1:]) if numbers else (None, [])
+    if label is None or not 0 <= label < len(ids) or not all(-BEYOND <= one <= 1 + BEYOND for one in shares):
+        return None
+    if len(shares) != 4 and (len(shares) < 6 or len(shares) % 2):
+        return None
+    width, height = image.size or (0, 0)
+    polygon = [share * side for share, side in zip(shares, (width, height) * (len(shares) // 2), strict=True)]
+    box = polygon if len(shares) == 4 else _centred(polygon)
+    return AnnotationRecord(
+        category_id=ids[label],
+        bbox=[box[0] - box[2] / 2, box[1] - box[3] / 2, box[2], box[3]],
+        area=box[2] * box[3] if len(shares) == 4 else _area(polygon),
+        iscrowd=0,
+        segmentation=[polygon] if len(shares) > 4 else None,
+    )
 
 
 def _centred(polygon: Sequence[float]) -> list[float]:
@@ -247,11 +182,10 @@ def _centred(polygon: Sequence[float]) -> list[float]:
     return [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
 
 
-def _upright_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image as viewers show it, which is how labels count it."""
-    with open_image(path, str(path), "the image") as image:
-        turned = image.getexif().get(ORIENTATION) in QUARTER_TURNS
-        return (image.height, image.width) if turned else (image.width, image.height)
+def _area(polygon: Sequence[float]) -> float:
+    """Area of a polygon (shoelace formula); bridges to holes and parts cancel out."""
+    x, y = np.array(polygon[::2]), np.array(polygon[1::2])
+    return float(abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) / 2)
 
 
 def _categories(content: Mapping[Any, Any], file: Path) -> tuple[CategoryRecord, ...]:
@@ -285,7 +219,7 @@ def _root(content: Mapping[Any, Any], file: Path) -> Path:
     return file.parent
 
 
-def _part(split: str, named: object, root: Path, categories: Sequence[CategoryRecord], file: Path) -> YoloPart:
+def _part(split: str, named: object, root: Path, categories: Sequence[CategoryRecord], file: Path) -> FilePart:
     folders = named if isinstance(named, list) else [named]
     if len(folders) != 1 or not is_text(folders[0]):
         raise _unusable(file, f"{split}: {short(named)}", "one folder of images")
@@ -303,7 +237,9 @@ def _part(split: str, named: object, root: Path, categories: Sequence[CategoryRe
     last = max((place for place in below if parts[place] == "images"), default=None)
     labels = images if last is None else Path(*parts[:last], "labels", *parts[last + 1 :])
     ids = tuple(one.id or 0 for one in categories)
-    return YoloPart("val" if split == "validation" else split, images, labels, ids)
+    files = find_files(images)
+    DATASET_IMAGES.check(len(files), str(images))
+    return FilePart("val" if split == "validation" else split, images, files, partial(_read, labels, ids))
 
 
 def _unusable(file: Path, found: str, expected: str) -> SynthError:

@@ -24,12 +24,16 @@ from pipeline.shards.settings import ConvertSettings
 
 @dataclass
 class ConvertSummary:
-    """What was written. lost: by kind, how often the new format could not carry something."""
+    """What was written. lost: by kind, how often the new format could not carry something.
+
+    renamed: images that have the name of one of another split, in a format with one folder for all.
+    """
 
     format: str
     images: int = 0
     annotations: int = 0
     splits: dict[str, int] = field(default_factory=dict)
+    renamed: int = 0
     lost: Counter[str] = field(default_factory=Counter)
 
 
@@ -67,12 +71,14 @@ def _convert(store: DataStore, folder: Path, module: ModuleType, name: str, cons
         parts.setdefault(part.split, []).append(part)
     folder.mkdir()
     total = sum(part.count for part in store.parts)
+    # Stem to split, by folder of images, which splits may share.
+    taken: dict[str, dict[str, str]] = {}
     with StepProgress(console, "converting", total=total, unit="images") as progress:
         sets = (
             SplitLabels(
                 split,
                 replace(store.head(split), categories=store.categories),
-                _images(split, own, folder / module.image_folder(split), module, summary, progress),
+                _images(split, own, folder, taken, module, summary, progress),
             )
             for split, own in parts.items()
         )
@@ -81,12 +87,19 @@ def _convert(store: DataStore, folder: Path, module: ModuleType, name: str, cons
 
 
 def _images(
-    split: str, parts: list[DataPart], folder: Path, module: ModuleType, summary: ConvertSummary, progress: StepProgress
+    split: str,
+    parts: list[DataPart],
+    folder: Path,
+    taken: dict[str, dict[str, str]],
+    module: ModuleType,
+    summary: ConvertSummary,
+    progress: StepProgress,
 ) -> Iterator[ImageLabels]:
-    """The labels of a split; each image is copied on the way."""
-    taken: set[str] = set()
+    """The labels of a split; each image is copied on the way. taken: names of images by folder."""
+    place = module.image_folder(split)
     for image in (image for part in parts for image in part.stored_images()):
-        labels = _copied(image, folder, taken)
+        labels = _copied(image, folder / place, split, taken.setdefault(place, {}))
+        summary.renamed += labels.image.file_name != _name_of(image)
         summary.images += 1
         summary.annotations += len(labels.annotations)
         summary.splits[split] = summary.splits.get(split, 0) + 1
@@ -95,19 +108,18 @@ def _images(
         progress.advance()
 
 
-def _copied(stored: StoredImage, folder: Path, taken: set[str]) -> ImageLabels:
-    """Copy an image; its labels with a name and a size for certain."""
-    image, data = stored.labels.image, stored.read()
-    name = (image.file_name or "").replace("\\", "/")
+def _copied(stored: StoredImage, folder: Path, split: str, taken: dict[str, str]) -> ImageLabels:
+    """Copy an image; its labels with a name and a size for certain. taken: stem of a name to the split that has it."""
+    image, data, name = stored.labels.image, stored.read(), _name_of(stored)
     if not name or leaves_folder(name):
         what = "the name of an image points outside the folder"
         raise SynthError(what, code="path-unsafe", where=stored.where, found=repr(name))
-    # Labels lie beside images under the same stem in most formats, and some file systems ignore case.
-    stem = name.rpartition(".")[0].casefold()
-    if stem in taken:
-        what = "two images of a split have one name"
+    if taken.get(_stem(name), split) != split:
+        name = f"{split}_{name.replace('/', '_')}"
+    if _stem(name) in taken:
+        what = "two images of one folder have one name"
         raise SynthError(what, code="image-name-duplicate", where=stored.where, found=name)
-    taken.add(stem)
+    taken[_stem(name)] = split
     if image.size is None:
         with open_image(data, stored.where, "the image") as opened:
             image = replace(image, width=opened.width, height=opened.height)
@@ -116,10 +128,22 @@ def _copied(stored: StoredImage, folder: Path, taken: set[str]) -> ImageLabels:
     return ImageLabels(replace(image, file_name=name), stored.labels.annotations)
 
 
+def _name_of(stored: StoredImage) -> str:
+    return (stored.labels.image.file_name or "").replace("\\", "/")
+
+
+def _stem(name: str) -> str:
+    """What labels are named by: they lie beside images in most formats, and some file systems ignore case."""
+    return name.rpartition(".")[0].casefold()
+
+
 def print_summary(console: Console, summary: ConvertSummary) -> None:
     """What was written, and what the format could not carry."""
     counts = counts_of(image=summary.images, annotation=summary.annotations)
     console.print(f"converted to {summary.format}: {counts}", highlight=False, markup=False)
+    if summary.renamed:
+        line = f"renamed with their split before, as another split has the name: {counts_of(image=summary.renamed)}"
+        console.print(line, style="yellow", highlight=False, markup=False)
     for what, count in sorted(summary.lost.items()):
         line = f"not carried by {summary.format}: {what}: {count:,}"
         console.print(line, style="yellow", highlight=False, markup=False)
