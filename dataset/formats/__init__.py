@@ -28,6 +28,7 @@ from dataset.store import DataStore, open_dataset, sharded_store
 FORMATS = {
     "coco": "dataset.formats.coco",
     "cvat": "dataset.formats.cvat",
+    "label-studio": "dataset.formats.label_studio",
     "voc": "dataset.formats.voc",
     "yolo": "dataset.formats.yolo",
     "yolo-segment": "dataset.formats.yolo_segment",

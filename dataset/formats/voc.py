@@ -31,6 +31,7 @@ from dataset.formats.files import (
     write_categories,
     xml_text,
 )
+from dataset.images import IMAGES as SUFFIXES
 from dataset.images import find_files
 from dataset.records import AnnotationRecord, ImageLabels, ImageRecord, SplitLabels
 
@@ -42,15 +43,17 @@ MAIN = ("train", "val", "test")
 
 def detect(path: Path) -> bool:
     """Whether there is a folder Annotations beside JPEGImages, or XML beside images."""
-    return (
-        ((path / XML).is_dir() and (path / IMAGES).is_dir())
-        or any(one.name != "annotations.xml" for one in path.glob("*.xml"))
-        or bool(_flat_splits(path))
-    )
+    return ((path / XML).is_dir() and (path / IMAGES).is_dir()) or _side_by_side(path) or bool(_flat_splits(path))
 
 
 def _flat_splits(path: Path) -> list[str]:
-    return [split for split in USUAL if next((path / split).glob("*.xml"), None)]
+    return [split for split in USUAL if _side_by_side(path / split)]
+
+
+def _side_by_side(folder: Path) -> bool:
+    """Whether XML has the name of an image beside it."""
+    files = (file.with_suffix(f".{suffix}") for file in folder.glob("*.xml") for suffix in SUFFIXES)
+    return any(file.is_file() for file in files)
 
 
 def open_labels(path: Path, images: Path | None = None) -> FileStore:
