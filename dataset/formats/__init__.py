@@ -11,6 +11,7 @@ A format is a module with
 and, where it applies,
 
     PRECISION                   how far the edges of boxes may move, in pixels
+    NEEDS_MASKS                 whether products without a mask are lost
     READ_AS                     the format by which its files are known, if that reads them as well
 
 The first line of its docstring says what it is.
@@ -29,6 +30,8 @@ FORMATS = {
     "coco": "dataset.formats.coco",
     "cvat": "dataset.formats.cvat",
     "label-studio": "dataset.formats.label_studio",
+    "masks": "dataset.formats.masks",
+    "panoptic": "dataset.formats.panoptic",
     "voc": "dataset.formats.voc",
     "yolo": "dataset.formats.yolo",
     "yolo-segment": "dataset.formats.yolo_segment",

@@ -28,7 +28,6 @@ from support.errors import raises
 
 QUIET = Console(quiet=True)
 WIDTH, HEIGHT = 40, 30
-LABELS = (".json", ".jsonl", ".txt", ".xml", ".yaml")
 SKUS = {3: "tea", 7: "soup"}
 formats = pytest.mark.parametrize("name", FORMATS)
 
@@ -46,8 +45,23 @@ def boxes(draw: st.DrawFn) -> list[list[float]]:
     return [[x, y, min(width, WIDTH - x), min(height, HEIGHT - y)] for x, y, width, height in found]
 
 
-def write_source(folder: Path, splits: dict[str, list[list[list[float]]]], **fields: Any) -> Path:
-    """A COCO set with the boxes of each image of each split; SKUs in turn, `fields` in every annotation."""
+@st.composite
+def cells(draw: st.DrawFn) -> list[list[float]]:
+    """Boxes of whole pixels that do not overlap: in quarters of the image."""
+    half = (WIDTH // 2, HEIGHT // 2)
+    found = []
+    for place in draw(st.lists(st.integers(0, 3), max_size=4, unique=True)):
+        x, y = draw(st.integers(0, half[0] - 2)), draw(st.integers(0, half[1] - 2))
+        width, height = draw(st.integers(1, half[0] - x)), draw(st.integers(1, half[1] - y))
+        found.append([place % 2 * half[0] + x, place // 2 * half[1] + y, width, height])
+    return found
+
+
+def write_source(folder: Path, splits: dict[str, list[list[list[float]]]], filled: bool = False, **fields: Any) -> Path:
+    """A COCO set with the boxes of each image of each split; SKUs in turn, `fields` in every annotation.
+
+    filled: with masks that fill the boxes.
+    """
     categories = [CategoryRecord(id=number, name=sku.title(), sku=sku) for number, sku in SKUS.items()]
     (folder / "annotations").mkdir(parents=True)
     for split, images in splits.items():
@@ -59,13 +73,25 @@ def write_source(folder: Path, splits: dict[str, list[list[list[float]]]], **fie
             image = ImageRecord(id=number, file_name=file, width=WIDTH, height=HEIGHT)
             annotations = [
                 AnnotationRecord.parse(
-                    {"id": 100 * number + at, "image_id": number, "category_id": [3, 7][at % 2], "bbox": box, **fields}
+                    {
+                        "id": 100 * number + at,
+                        "image_id": number,
+                        "category_id": [3, 7][at % 2],
+                        "bbox": box,
+                        **({"segmentation": filled_box(box)} if filled else {}),
+                        **fields,
+                    }
                 )
                 for at, box in enumerate(found)
             ]
             made.append(ImageLabels(image, annotations))
         write_coco(folder / "annotations" / f"instances_{split}.json", made, Head(categories))
     return folder
+
+
+def filled_box(box: list[float]) -> list[list[float]]:
+    left, top, right, bottom = edges(box)
+    return [[left, top, right, top, right, bottom, left, bottom]]
 
 
 def carried(folder: Path, name: str | None = None) -> dict[str, list[tuple[str, list[tuple[str | None, list[float]]]]]]:
@@ -97,18 +123,21 @@ def edges(box: list[float]) -> list[float]:
     return [box[0], box[1], box[0] + box[2], box[1] + box[3]]
 
 
+def needs_masks(name: str) -> bool:
+    return getattr(FORMAT_TABLE.load(name), "NEEDS_MASKS", False)
+
+
 def converted(source: Path, out: Path, name: str) -> ConvertSummary:
     return convert_data(source, out, ConvertSettings(name), QUIET)
 
 
 @formats
-@given(images=st.lists(boxes(), min_size=1, max_size=3))
+@given(data=st.data())
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_boxes_and_skus_come_back(
-    name: str, images: list[list[list[float]]], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp(name)
-    source = write_source(folder / "source", {"train": images, "val": images[:1]})
+def test_boxes_and_skus_come_back(name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder, masks = tmp_path_factory.mktemp(name), needs_masks(name)
+    images = data.draw(st.lists(cells() if masks else boxes(), min_size=1, max_size=3))
+    source = write_source(folder / "source", {"train": images, "val": images[:1]}, filled=masks)
     summary = converted(source, folder / "there", name)
     assert (summary.images, summary.splits) == (len(images) + 1, {"train": len(images), "val": 1})
     check_equal(carried(source), carried(folder / "there"), name)
@@ -141,7 +170,9 @@ def test_what_cannot_be_carried_is_counted(name: str, tmp_path: Path) -> None:
 
 @formats
 def test_shards_can_be_converted(name: str, tmp_path: Path) -> None:
-    source = write_source(tmp_path / "source", {"train": [[[1, 2, 3, 4]], [], [[0, 0, 9, 9]]]})
+    source = write_source(
+        tmp_path / "source", {"train": [[[1, 2, 3, 4]], [], [[0, 0, 9, 9]]]}, filled=needs_masks(name)
+    )
     pack_data(source, StoragePath(str(tmp_path / "shards")), QUIET, PackSettings(shard_images=2))
     converted(tmp_path / "shards", tmp_path / "there", name)
     check_equal(carried(source), carried(tmp_path / "there"), name)
@@ -155,11 +186,10 @@ def test_damaged_labels_end_in_errors_with_codes(
 ) -> None:
     """Whatever the files of labels hold: a set is read, or a SynthError says what is wrong."""
     folder = tmp_path_factory.mktemp(name)
-    source = write_source(folder / "source", {"train": [[[1, 2, 3, 4]]], "val": [[]]})
+    source = write_source(folder / "source", {"train": [[[1, 2, 3, 4]]], "val": [[]]}, filled=needs_masks(name))
     converted(source, folder / "there", name)
-    labels = [
-        file for file in sorted((folder / "there").rglob("*")) if file.suffix in (".json", ".txt", ".xml", ".yaml")
-    ]
+    files = [file for file in sorted((folder / "there").rglob("*")) if file.is_file()]
+    labels = [file for file in files if not {"images", "JPEGImages"} & set(file.parts)]
     file = data.draw(st.sampled_from(labels))
     before = file.read_bytes()
     cut = data.draw(st.integers(0, len(before)))
