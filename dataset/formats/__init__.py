@@ -29,6 +29,7 @@ from dataset.store import DataStore, open_dataset, sharded_store
 FORMATS = {
     "coco": "dataset.formats.coco",
     "cvat": "dataset.formats.cvat",
+    "huggingface": "dataset.formats.huggingface",
     "label-studio": "dataset.formats.label_studio",
     "masks": "dataset.formats.masks",
     "panoptic": "dataset.formats.panoptic",
