@@ -101,10 +101,11 @@ class PanopticPart:
         where = f"{self.file}, image {image.id}"
         segments = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
         DATASET_INSTANCES.check(len(segments), where)
-        ids, known = {}, {one.id for one in self.categories}
+        ids: dict[int, int] = {}
+        known = {one.id for one in self.categories}
         for one in segments:
             number, category = whole_number(one.get("id")), whole_number(one.get("category_id"))
-            if number is None or number < 1 or category not in known or number in ids:
+            if number is None or number < 1 or category is None or category not in known or number in ids:
                 raise _invalid(self.file, f"segments of image {image.id}")
             ids[number] = category
         file = content.get("file_name")

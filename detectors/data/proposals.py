@@ -104,7 +104,7 @@ def _in_image(regions: NDArray[np.uint16], image: NDArray[np.uint8], settings: P
 
 
 def _file_name(image: NDArray[np.uint8], settings: ProposalSettings) -> str:
-    content = hashlib.blake2b(memoryview(np.ascontiguousarray(image)), digest_size=20)
+    content = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=20)
     content.update(f"{image.shape} {settings.mode} {settings.width} {cv2.__version__}".encode())
     digest = content.hexdigest()
     return f"{digest[:2]}/{digest}.npy"
