@@ -92,28 +92,24 @@ def cluster_shapes(sizes: NDArray[np.float64], count: int, *, seed: int) -> NDAr
     """Return the (count, 2) centroids of (N, 2) widths and heights, by rising area; N is at least 1.
 
     The first centroids are boxes chosen as in k-means++ (Arthur and Vassilvitskii 2007) with distance 1 - IoU;
-    centroids are means. Of all rounds the one with the highest mean IoU counts. Fewer different boxes than centroids
-    leave equal centroids. The same sizes and seed give the same result.
+    centroids are the means of their boxes. Fewer different boxes than centroids leave equal centroids. The same sizes
+    and seed give the same result.
     """
     rng = np.random.default_rng(seed)
     if len(sizes) > MAX_BOXES:
         sizes = sizes[rng.choice(len(sizes), MAX_BOXES, replace=False)]
     boxes = torch.from_numpy(sizes)
     centres = _first_centres(boxes, count, rng)
-    best, best_overlap, owner = centres, -1.0, None
+    owner = None
     for _ in range(MAX_ROUNDS):
-        overlap = shape_overlaps(boxes, centres)
-        reached = float(overlap.amax(1).mean())
-        if reached > best_overlap:
-            best, best_overlap = centres, reached
-        nearest = overlap.argmax(1)
+        nearest = shape_overlaps(boxes, centres).argmax(1)
         if owner is not None and torch.equal(nearest, owner):
             break
         owner = nearest
         members = torch.nn.functional.one_hot(nearest, count).to(boxes)
         sums, counts = members.T @ boxes, members.sum(0)[:, None]
         centres = torch.where(counts > 0, sums / counts.clamp(min=1), centres)
-    found = best.numpy()
+    found = centres.numpy()
     return found[np.argsort(found.prod(1), kind="stable")]
 
 

@@ -8,9 +8,12 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torchvision.ops import drop_block2d
 
 # Slope of the leaky rectifier for negative inputs.
 LEAK = 0.1
+# Side of the blocks that DropBlock drops.
+BLOCK = 7
 # Channels of narrowed networks are multiples of this.
 CHANNELS = 8
 
@@ -59,6 +62,22 @@ class PointAttention(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Return maps of the same shape (B, C, h, w)."""
         return maps * self.weigh(maps).sigmoid()
+
+
+class BlockDrop(nn.Module):
+    """DropBlock (Ghiasi et al. 2018, arXiv 1810.12890): squares of maps are zero in training, the rest is scaled up.
+
+    share: expected share of what is dropped. Blocks of 7 x 7, of maps that are smaller the largest odd side.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return maps of the same shape (B, C, h, w)."""
+        side = min(BLOCK, *maps.shape[2:])
+        return drop_block2d(maps, self.share, side - (side % 2 == 0), training=self.training)
 
 
 class CrossBatchNorm(nn.BatchNorm2d):

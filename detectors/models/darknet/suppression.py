@@ -23,7 +23,8 @@ def suppress_by_distance(overlap: float) -> Suppress:
     def suppress(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
         near = distance_iou(boxes, boxes) > overlap
         better = torch.ones_like(near).triu(1)
-        return _survivors(near & better & (labels[:, None] == labels)).nonzero()[:, 0]
+        drops = near & better & (labels[:, None] == labels)
+        return _survivors(drops.to(scores.dtype), torch.ones_like(scores)).nonzero()[:, 0]
 
     return suppress
 
@@ -42,16 +43,14 @@ def distance_iou(boxes: Tensor, others: Tensor) -> Tensor:
     return torchvision.ops.box_iou(boxes, others) - apart / diagonal.clamp(min=1e-9)
 
 
-def _survivors(drops: Tensor) -> Tensor:
-    """Return (N,) which boxes greedy suppression keeps. drops: (N, N) whether a kept box drops another, worse one.
+def _survivors(drops: Tensor, kept: Tensor) -> Tensor:
+    """Return (N,) which boxes greedy suppression keeps. drops: (N, N), 1 where a kept box drops another, worse one.
 
-    Whether a box is kept depends on better boxes alone. Starting from all, each round settles those whose better boxes
-    are settled, until nothing changes.
+    Whether a box is kept depends on better boxes alone. Starting from `kept`, ones, each round settles those whose
+    better boxes are settled, until nothing changes.
     """
-    matrix = drops.float()
-    kept = torch.ones_like(matrix[:, 0])
-    for _ in range(TRACED_ROUNDS if torch.jit.is_tracing() else len(matrix)):
-        after = (kept @ matrix == 0).float()
+    for _ in range(TRACED_ROUNDS if torch.jit.is_tracing() else len(drops)):
+        after = (kept @ drops == 0).to(kept.dtype)
         if not torch.jit.is_tracing() and torch.equal(after, kept):
             break
         kept = after

@@ -39,7 +39,7 @@ from detectors.models.darknet.grid import (
 )
 from detectors.models.darknet.heads import AnchorYolo
 from detectors.models.darknet.input_shapes import RandomShapes
-from detectors.models.darknet.layers import CrossBatchNorm, LayerStyle, Leaky, begin_mini_batches
+from detectors.models.darknet.layers import BlockDrop, CrossBatchNorm, LayerStyle, Leaky, begin_mini_batches
 from detectors.models.darknet.necks import PathAggregation
 from detectors.models.darknet.suppression import suppress_by_distance
 from detectors.models.darknet.yolov3 import coordinate_loss, entropy_of_classes, entropy_of_objectness
@@ -56,8 +56,6 @@ BACKBONE_STRIDES = (8, 16, 32)
 SMALLEST = {"width": 0.125}
 PAPER = ((12, 16), (19, 36), (40, 28), (36, 75), (76, 55), (72, 146), (142, 110), (192, 243), (459, 401))
 SENSITIVITY = (1.2, 1.1, 1.05)
-# Side of the blocks that DropBlock drops.
-BLOCK = 7
 
 PairLoss = Callable[..., Tensor]
 BOX_LOSSES: Mapping[str, PairLoss] = {
@@ -121,7 +119,7 @@ class YoloV4(AnchorYolo):
         sensitivity = SENSITIVITY if options.grid_sensitivity else None
         super().__init__(spec, options.shapes, neck.channels, suppress, sensitivity)
         self.backbone, self.neck, self.options = backbone, neck, options
-        self.drop = torchvision.ops.DropBlock2d(options.drop_block, BLOCK)
+        self.drop = BlockDrop(options.drop_block) if options.drop_block else nn.Identity()
         self.shapes = RandomShapes() if options.random_shapes else None
 
     def features(self, images: Tensor) -> list[Tensor]:
