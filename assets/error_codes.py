@@ -144,6 +144,7 @@ ERROR_CODES = {
     "masks-missing": "A detector needs masks, and the data has none.",
     "mix-invalid": "The shares of a mix of training data are inconsistent.",
     "records-invalid": "Records of a data set are invalid; the message lists them.",
+    "labels-missing": "A data set has no labels of the image that was asked for.",
     "row-crashed": "A detector of a comparison crashed; the log of its row has the error.",
     "row-killed": "A signal ended a detector of a comparison, most often because memory ran out.",
     "row-silent": "A detector of a comparison hung: it printed nothing for a long time.",

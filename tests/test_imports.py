@@ -46,10 +46,10 @@ ORDER = {
     "render/backends": ("protocol", "cycles", "raster"),
     "detectors": (
         *("device", "data", "augment", "models", "checkpoints", "evaluate", "training", "translate", "adapt"),
-        *("predict", "export", "bench", "recognition"),
+        *("predict", "export", "bench", "explain", "recognition"),
     ),
     "detectors/models": (
-        *("spec", "interface", "region_proposals", "well_known", "backbones", "parts", "soft", "ignoring"),
+        *("spec", "interface", "region_proposals", "well_known", "backbones", "parts", "soft", "stages", "ignoring"),
         "torchvision_detector",
         *("one_stage", "darknet", "region_based", "dense", "detect"),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -90,6 +90,38 @@ class SoftDetector(Detector, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class DetectionStage:
+    """One step of a detector on its way from an image to detections: N places, for people to look at.
+
+    name: a few words. meaning: one sentence. boxes: (N, 4) xyxy pixels of the network's input. scores: (N,) in 0..1,
+    labels: (N,) int64 from 0, where the step has them. matched: (N,) int64, the true box that a place is assigned to in
+    training, -1 for none; None where there is no truth or the step assigns nothing.
+    """
+
+    name: str
+    meaning: str
+    boxes: Tensor
+    scores: Tensor | None = None
+    labels: Tensor | None = None
+    matched: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The steps of a detector on one image in their order; the last one are its detections."""
+
+    stages: tuple[DetectionStage, ...]
+
+
+class ExplainingDetector(Detector, Protocol):
+    """A Detector that shows its own steps; without this method they are those of `soft_outputs` and `detect`."""
+
+    def explain(self, images: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Explanation:
+        """Return the steps on a single image (1, 3, H, W), in evaluation mode. targets: of `losses`, if known."""
+        ...
+
+
 class FittingImages(Protocol):
     """Images as in validation, one after the other, to fit a detector to; they can be read several times."""
 
@@ -172,6 +204,11 @@ def check_options(
 def options_of(module: Any, spec: ModelSpec) -> Any:
     """Return the options of a spec as the module's Options; options added since it was saved take their defaults."""
     return check_options(module, dict(spec.options), spec.detector)
+
+
+def with_defaults(module: Any, spec: ModelSpec) -> ModelSpec:
+    """Return a spec with the defaults of options that were added to the detector since it was saved."""
+    return replace(spec, options=tuple(sorted(options_of(module, spec).model_dump().items())))
 
 
 def parse_options(pairs: tuple[str, ...], kind: str = "detector option") -> dict[str, str]:

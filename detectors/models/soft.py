@@ -18,7 +18,7 @@ MAX_REGIONS = 256
 
 def soft_one_stage(model: Any, images: Tensor) -> SoftOutputs:
     """Return the outputs of RetinaNet, FCOS and SSD at all anchors."""
-    listed, named = _maps(model, images)
+    listed, named = listed_and_maps(model, images)
     maps = list(named.values())
     outputs = model.head(maps)
     anchors = torch.cat(model.anchor_generator(listed, maps))
@@ -35,7 +35,7 @@ def soft_one_stage(model: Any, images: Tensor) -> SoftOutputs:
 
 def soft_two_stage(model: Any, images: Tensor, like: SoftOutputs | None) -> SoftOutputs:
     """Return the outputs of Faster and Mask R-CNN: of the proposal network at all anchors, of the heads at regions."""
-    listed, named = _maps(model, images)
+    listed, named = listed_and_maps(model, images)
     maps = list(named.values())
     objectness, deltas = model.rpn.head(maps)
     anchors = model.rpn.anchor_generator(listed, maps)
@@ -69,7 +69,7 @@ def _second_stage(
     return SoftHead(logits.float(), boxes[torch.arange(len(boxes)), classes], BACKGROUND), classes
 
 
-def _maps(model: Any, images: Tensor) -> tuple[Any, dict[str, Tensor]]:
+def listed_and_maps(model: Any, images: Tensor) -> tuple[Any, dict[str, Tensor]]:
     """Return the images as torchvision's heads take them, and their feature maps by level."""
     listed, _ = model.transform(list(images))
     maps = model.backbone(listed.tensors)

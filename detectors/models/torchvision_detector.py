@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.models.interface import SoftOutputs
+from detectors.models.interface import Explanation, SoftOutputs
 from detectors.models.parts import Normalise
 from detectors.models.soft import soft_one_stage, soft_two_stage
 from detectors.models.spec import ModelSpec
+from detectors.models.stages import explain_torchvision
 
 # torchvision counts classes from 1: 0 is background.
 FIRST_LABEL = 1
@@ -46,6 +47,10 @@ class TorchvisionDetector(nn.Module):
     def soft_outputs(self, images: Tensor, like: SoftOutputs | None = None) -> SoftOutputs:
         """Return the outputs of all anchors, or of the proposal network's anchors and of the second stage's regions."""
         return soft_two_stage(self, images, like) if hasattr(self, "rpn") else soft_one_stage(self, images)
+
+    def explain(self, images: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Explanation:
+        """Return anchors with their true boxes, proposals if there are any, boxes before and after suppression."""
+        return explain_torchvision(self, images, targets)
 
 
 def as_detector(model: nn.Module, spec: ModelSpec) -> nn.Module:

@@ -27,6 +27,7 @@ from detectors.data.shard_prepare import reopen_source
 from detectors.data.source import LiveSource
 from detectors.device import is_first_process
 from detectors.models import build_model, detector_module
+from detectors.models.interface import with_defaults
 from detectors.models.region_proposals import proposal_settings
 from detectors.training.detector_task import DetectorParts, DetectorTask
 from detectors.training.engine import Engine, open_fabric
@@ -129,9 +130,10 @@ def _train(
     make_task: MakeTask,
 ) -> TrainSummary:
     spec = start.spec if start else make_spec(settings, data, earlier.spec if earlier else None)
+    module = detector_module(spec.detector)
     if earlier is not None:
-        check_network(spec, earlier.spec, settings.out)
-    base_rate = detector_module(spec.detector).LEARNING_RATE * math.sqrt(settings.batch / RATE_BATCH)
+        check_network(with_defaults(module, spec), with_defaults(module, earlier.spec), settings.out)
+    base_rate = module.LEARNING_RATE * math.sqrt(settings.batch / RATE_BATCH)
     parts = DetectorParts(spec, settings, data, make_schedule(settings, data), settings.learning_rate or base_rate)
     searched = proposal_settings(spec)
     if searched is not None and is_first_process():

@@ -1,4 +1,4 @@
-"""Commands for detectors: train, adapt, evaluate, bench, predict, export, preview-batch."""
+"""Commands for detectors: train, adapt, evaluate, bench, predict, explain, export, preview-batch."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from detectors.adapt import AdaptSettings
     from detectors.bench.settings import BenchSettings
     from detectors.evaluate.settings import EvaluateSettings
+    from detectors.explain.settings import ExplainSettings
     from detectors.export.settings import ExportSettings
     from detectors.predict.settings import PredictSettings
     from detectors.training.settings import TrainSettings
@@ -185,6 +186,17 @@ def predict(settings: PredictSettings) -> None:
     sys.exit(exit_code() if summary.interrupted else 1 if summary.failed else 0)
 
 
+@click.command(cls=Command, uses={"settings": Use("detectors.explain.settings:ExplainSettings")}, reports=True)
+def explain(settings: ExplainSettings) -> None:
+    """Show how the detector of RUN gets from IMAGE to its detections: features, filters, anchors, suppression."""
+    from detectors.explain.run import explain_image, print_explanation
+
+    console = open_console()
+    summary = explain_image(settings, console)
+    report(summary)
+    print_explanation(console, summary)
+
+
 @click.command(cls=Command, uses={"settings": Use("detectors.export.settings:ExportSettings")}, reports=True)
 def export(settings: ExportSettings) -> None:
     """Export the detector of RUN to a file for other programs, checked against the original."""
@@ -223,4 +235,4 @@ def preview_batch(
         click.echo(f"wrote {preview_training(training, out, open_console(), count=count, live=live)}")
 
 
-COMMANDS = (train, adapt, evaluate, bench, predict, export, preview_batch)
+COMMANDS = (train, adapt, evaluate, bench, predict, explain, export, preview_batch)

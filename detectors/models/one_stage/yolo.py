@@ -18,7 +18,14 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.models.interface import DetectorOptions, SoftHead, SoftOutputs, options_of
+from detectors.models.interface import (
+    DetectionStage,
+    DetectorOptions,
+    Explanation,
+    SoftHead,
+    SoftOutputs,
+    options_of,
+)
 from detectors.models.parts import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -29,6 +36,7 @@ from detectors.models.parts import (
     timm_stages,
 )
 from detectors.models.spec import ModelSpec
+from detectors.models.stages import DECODED, detections_stage, head_stage
 
 LONG_SIDE = 640
 FIXED_SIZE = None
@@ -44,6 +52,7 @@ ALPHA, BETA, TOP = 1.0, 6.0, 13
 # Weights of the losses.
 CLASS_WEIGHT, BOX_WEIGHT = 1.0, 2.0
 MOSTLY_IGNORED = 0.5
+CELLS = "Cells of the feature maps; in training those that agree best with a box are assigned to it."
 
 
 class Options(DetectorOptions):
@@ -157,6 +166,16 @@ class Yolo(nn.Module):
         """Return the logits and boxes of all cells."""
         _, logits, boxes = self._predict(images)
         return SoftOutputs({"cells": SoftHead(logits.float().flatten(0, 1), boxes.flatten(0, 1))})
+
+    def explain(self, images: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Explanation:
+        """Return the cells with the boxes that they are assigned to, their boxes, and what remains of these."""
+        cells, logits, boxes = self._predict(images)
+        half = cells.strides[:, None] / 2
+        squares = torch.cat([cells.points - half, cells.points + half], 1)
+        owner = _assign(cells, logits[0].float(), boxes[0], targets[0])[2] if targets else None
+        head = SoftHead(logits[0].float(), boxes[0])
+        first = DetectionStage("cells", CELLS, squares, matched=owner)
+        return Explanation((first, head_stage(head, "before suppression", DECODED), detections_stage(self, images)))
 
     def _predict(self, images: Tensor) -> tuple[Cells, Tensor, Tensor]:
         """Return the cells, (B, A, classes) logits and (B, A, 4) float32 boxes in pixels."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
+from pydantic import Field
 from torch import nn
 from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn_v2
 
 from detectors.models.ignoring import ignore_in_rcnn
+from detectors.models.interface import DetectorOptions, options_of
 from detectors.models.parts import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -30,11 +34,18 @@ TORCHVISION = ("FasterRCNN_ResNet50_FPN_V2_Weights", "ResNet50_Weights")
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 
 
+class Options(DetectorOptions):
+    """Options of the network."""
+
+    proposals: int = Field(1000, ge=1, le=2000, description="Proposals of an image that are classified.")
+
+
 def build(spec: ModelSpec) -> nn.Module:
     """Build the network: strides 4 to 64, anchors of 32 to 512 px."""
     options = {
         "box_detections_per_img": MAX_DETECTIONS,
         "box_score_thresh": MIN_SCORE,
+        "rpn_post_nms_top_n_test": options_of(sys.modules[__name__], spec).proposals,
     }
     if spec.backbone is None:
         model = fasterrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)

@@ -6,6 +6,7 @@ from torch import nn
 from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_fpn
 
 from detectors.models.ignoring import ignore_in_rcnn
+from detectors.models.interface import options_of
 from detectors.models.parts import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -22,6 +23,7 @@ LEARNING_RATE = 4e-4
 NEEDS_MASKS = False
 TORCHVISION = ("FasterRCNN_MobileNet_V3_Large_FPN_Weights", "MobileNet_V3_Large_Weights")
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
+Options = fasterrcnn.Options
 
 
 def build(spec: ModelSpec) -> nn.Module:
@@ -34,5 +36,6 @@ def build(spec: ModelSpec) -> nn.Module:
         num_classes=spec.classes + 1,
         box_detections_per_img=MAX_DETECTIONS,
         box_score_thresh=MIN_SCORE,
+        rpn_post_nms_top_n_test=options_of(fasterrcnn, spec).proposals,
     )
     return as_detector(ignore_in_rcnn(model), spec)

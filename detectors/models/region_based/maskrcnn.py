@@ -8,6 +8,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 
 from detectors.models.ignoring import ignore_in_rcnn
+from detectors.models.interface import options_of
 from detectors.models.parts import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -17,6 +18,7 @@ from detectors.models.parts import (
     max_pool_level,
     pyramid_anchors,
 )
+from detectors.models.region_based import fasterrcnn
 from detectors.models.spec import ModelSpec
 from detectors.models.torchvision_detector import as_detector
 
@@ -26,6 +28,7 @@ LEARNING_RATE = 2e-4
 NEEDS_MASKS = True
 TORCHVISION = ("MaskRCNN_ResNet50_FPN_V2_Weights", "ResNet50_Weights")
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
+Options = fasterrcnn.Options
 # Output width of torchvision's box head.
 BOX_FEATURES = 1024
 
@@ -35,6 +38,7 @@ def build(spec: ModelSpec) -> nn.Module:
     options = {
         "box_detections_per_img": MAX_DETECTIONS,
         "box_score_thresh": MIN_SCORE,
+        "rpn_post_nms_top_n_test": options_of(fasterrcnn, spec).proposals,
     }
     if spec.backbone is None:
         model = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=spec.classes + 1, **options)

@@ -44,6 +44,7 @@ COMMANDS = {
     "embedder evaluate FILE --gallery-data FILE --query-data FILE": f"{EMBEDDER}.evaluate.evaluate_embedder",
     "embedder train FOLDER --out NEW": f"{EMBEDDER}.train.train_embedder",
     "evaluate FILE --data FILE": "detectors.evaluate.run.evaluate_runs",
+    "explain FOLDER FILE --out NEW": "detectors.explain.run.explain_image",
     "export FILE --out NEW": "detectors.export.run.export",
     "gap FOLDER FOLDER": "pipeline.gap.run.measure_gap",
     "gap-calibrate FILE": "pipeline.gap.calibration.read_rows",
