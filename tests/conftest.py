@@ -45,6 +45,7 @@ LONGEST = (
 TRAINING = (
     "detectors/adapt/",
     "detectors/bench/test_run.py",
+    "detectors/explain/test_run.py",
     "detectors/export/",
     "detectors/models/test_overfit",
     "detectors/recognition/embedder/test_agnostic.py",

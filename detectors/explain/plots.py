@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from detectors.predict.plot import class_color
 Pixels = NDArray[np.uint8]
 TRUTH = (255, 255, 255)
 PLAIN = (120, 190, 255)
-LONGEST = 900
+LONGEST, SMALL = 900, 480
 # Boxes in one picture: more hide the image and each other. Those with words, as soon as there are more.
 MAX_BOXES, MAX_WORDS = 60, 12
 MAX_ASSIGNED = 200
@@ -38,7 +39,7 @@ def plot_stage(
     marks = _assigned_marks(stage, truth) if stage.matched is not None else []
     if not marks:
         marks = _scored_marks(stage, classes, threshold) if stage.scores is not None else _place_marks(stage)
-    return _png(plot_marks(Image.fromarray(image), marks, LONGEST))
+    return _marked(image, marks)
 
 
 def plot_truth(image: Pixels, truth: NDArray[np.float32] | None, labels: Sequence[int], classes: Classes) -> bytes:
@@ -48,7 +49,15 @@ def plot_truth(image: Pixels, truth: NDArray[np.float32] | None, labels: Sequenc
         Mark(np.asarray(box, np.float64), distinct_color(place), False, classes.names[label] if label >= 0 else "")
         for place, (box, label) in enumerate(boxes)
     ]
-    return _png(plot_marks(Image.fromarray(image), marks, LONGEST))
+    return _marked(image, marks)
+
+
+def _marked(image: Pixels, marks: Sequence[Mark]) -> bytes:
+    """Return a PNG of an image with boxes; a small one is enlarged first, or words would cover it."""
+    times = max(round(SMALL / max(image.shape[:2])), 1)
+    grown = np.repeat(np.repeat(image, times, axis=0), times, axis=1)
+    moved = [replace(mark, box=mark.box * times) for mark in marks]
+    return _png(plot_marks(Image.fromarray(grown), moved, LONGEST))
 
 
 def shown_rows(stage: DetectionStage, threshold: float) -> NDArray[np.int64]:
