@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
-class Patch:
+class TopPatch:
     """A crop (h, w, 3) of an image around the cell in which a channel is largest. value: of that cell."""
 
     value: float
@@ -33,13 +33,13 @@ def top_patches(
     *,
     device: torch.device,
     advance: Callable[[int], None] = lambda count: None,
-) -> list[list[list[Patch]]]:
+) -> list[list[list[TopPatch]]]:
     """Return for each level, for each of its chosen channels, the best patches, one of an image at most, largest first.
 
     images: (H, W, 3) uint8 RGB of the network's input size. chosen: channels of each level. sees: width and height of
     the receptive field of each level, the size of its patches.
     """
-    best: list[list[list[tuple[float, int, Patch]]]] = [[[] for _ in channels] for channels in chosen]
+    best: list[list[list[tuple[float, int, TopPatch]]]] = [[[] for _ in channels] for channels in chosen]
     for number, image in enumerate(images):
         with torch.no_grad():
             maps = features(as_input(image, device))
@@ -53,7 +53,7 @@ def top_patches(
     return [[[patch for _, _, patch in sorted(heap, key=_falling)] for heap in level] for level in best]
 
 
-def _falling(entry: tuple[float, int, Patch]) -> tuple[float, int]:
+def _falling(entry: tuple[float, int, TopPatch]) -> tuple[float, int]:
     return -entry[0], -entry[1]
 
 
@@ -62,12 +62,12 @@ def as_input(image: Pixels, device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None].float() / 255
 
 
-def _largest(channel: Tensor, image: Pixels, sees: tuple[int, int]) -> Patch:
+def _largest(channel: Tensor, image: Pixels, sees: tuple[int, int]) -> TopPatch:
     rows, columns = channel.shape
     place = int(channel.argmax())
     row, column = divmod(place, columns)
     middle = ((column + 0.5) * image.shape[1] / columns, (row + 0.5) * image.shape[0] / rows)
-    return Patch(float(channel[row, column]), crop_at(image, middle, sees))
+    return TopPatch(float(channel[row, column]), crop_at(image, middle, sees))
 
 
 def crop_at(image: Pixels, middle: tuple[float, float], size: tuple[int, int]) -> Pixels:

@@ -14,7 +14,7 @@ from PIL import Image
 from assets.color import distinct_color
 from detectors.data.image_set import Classes
 from detectors.evaluate.page.images import Mark, plot_marks
-from detectors.explain.filters import Patch
+from detectors.explain.filters import TopPatch
 from detectors.explain.maps import FeatureLevel
 from detectors.models.interface import DetectionStage
 from detectors.predict.plot import class_color
@@ -143,7 +143,7 @@ def heat(channel: NDArray[np.float32], image: Pixels) -> Pixels:
     return mixed
 
 
-def plot_patches(channels: Sequence[int], patches: Sequence[Sequence[Patch]]) -> bytes:
+def plot_patches(channels: Sequence[int], patches: Sequence[Sequence[TopPatch]]) -> bytes:
     """Return a PNG with a row for each channel: the patches in which it is largest, the largest first."""
     columns = max(max((len(one) for one in patches), default=1), 1)
     blank = np.full((TILE, TILE, 3), 255, np.uint8)

@@ -22,7 +22,7 @@ from detectors.data.sample import Sample
 from detectors.data.settings import DataSettings
 from detectors.evaluate.page.templates import open_templates
 from detectors.evaluate.report import json_text
-from detectors.explain.filters import Patch, as_input, top_patches
+from detectors.explain.filters import TopPatch, as_input, top_patches
 from detectors.explain.maps import FeatureLevel, feature_levels
 from detectors.explain.plots import plot_level, plot_patches, plot_stage, plot_truth
 from detectors.explain.settings import ExplainSettings
@@ -148,7 +148,7 @@ def _read_input(settings: ExplainSettings, detector: LoadedDetector, console: Co
 
 def _patches(
     settings: ExplainSettings, detector: LoadedDetector, levels: Sequence[FeatureLevel], console: Console
-) -> list[list[list[Patch]]]:
+) -> list[list[list[TopPatch]]]:
     """Return the patches of the strongest channels of each level, none without a data set."""
     if settings.data is None:
         return [[] for _ in levels]
@@ -193,7 +193,9 @@ def _write_stage(
     )
 
 
-def _write_level(out: Path, number: int, level: FeatureLevel, patches: list[list[Patch]], read: _Input) -> LevelFacts:
+def _write_level(
+    out: Path, number: int, level: FeatureLevel, patches: list[list[TopPatch]], read: _Input
+) -> LevelFacts:
     picture, sheet = f"{PICTURES}/features-{number}.png", f"{PICTURES}/filters-{number}.png"
     write_atomic(out / picture, plot_level(level, read.pixels))
     if patches:
