@@ -29,6 +29,7 @@ DETECTORS = {
     "retinanet": "detectors.models.one_stage.retinanet",
     "segnet": "detectors.models.dense.segnet",
     "ssd300": "detectors.models.one_stage.ssd300",
+    "ssd512": "detectors.models.one_stage.ssd512",
     "ssdlite": "detectors.models.one_stage.ssdlite",
     "yolo": "detectors.models.one_stage.yolo",
     "yolov1": "detectors.models.darknet.yolov1",

@@ -53,8 +53,8 @@ CASES = (
     ("yolov3", 45, 4, 0.003, SMALL),
     ("yolov4", 45, 4, 0.003, SMALL),
 )
-# Detectors that differ from "fasterrcnn" in nothing but their backbone and how many proposals they take.
-SAME = ("fasterrcnn_mobilenet", "fasterrcnn_mobilenet_320")
+# Detectors that over a given backbone are another one: but for the proposals they take, or for the size of the image.
+SAME = {"fasterrcnn_mobilenet": "fasterrcnn", "fasterrcnn_mobilenet_320": "fasterrcnn", "ssd512": "ssd300"}
 
 
 def render_few(folder: Path) -> Path:

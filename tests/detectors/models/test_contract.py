@@ -145,7 +145,7 @@ def classification(model: nn.Module, images: Tensor, targets: list[dict[str, Ten
 
 
 def ssd_background(model: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]) -> float:
-    """Mean cross entropy of all anchors against what the loss is given."""
+    """Cross entropy of all anchors against what the loss is given."""
     from detectors.models.ignoring import silence_ignored
 
     batch, _ = model.transform(list(images))
@@ -159,7 +159,7 @@ def ssd_background(model: nn.Module, images: Tensor, targets: list[dict[str, Ten
         matched = [model.proposal_matcher(box_iou(targets[0]["boxes"], anchors[0]))]
     silent = silence_ignored(logits, targets, anchors, matched, background=0)
     wanted = torch.where(matched[0] >= 0, 1, 0)[None]
-    return float(nn.functional.cross_entropy(silent.flatten(0, 1), wanted.flatten()).detach())
+    return float(nn.functional.cross_entropy(silent.flatten(0, 1), wanted.flatten(), reduction="sum").detach())
 
 
 def test_covered_by_is_a_share_of_the_box() -> None:

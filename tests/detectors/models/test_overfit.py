@@ -27,12 +27,13 @@ def test_learns_images_by_heart(
     assert score_after(name, few, tmp_path / "run", steps=steps, batch=batch, rate=rate, size=size) > 0.9
 
 
-@pytest.mark.parametrize("name", SAME)
-def test_with_a_backbone_of_its_own_it_is_the_network_that_learns_them(name: str) -> None:
-    spec = ModelSpec("fasterrcnn", BACKBONE, 3, 160, 128, IMAGENET_MEAN, IMAGENET_STD)
+@pytest.mark.parametrize(("name", "learning"), SAME.items())
+def test_with_a_backbone_of_its_own_it_is_the_network_that_learns_them(name: str, learning: str) -> None:
+    spec = ModelSpec(learning, BACKBONE, 3, 160, 128, IMAGENET_MEAN, IMAGENET_STD)
     one, other = build_model(spec), build_model(replace(spec, detector=name))
     assert str(one) == str(other)
-    assert one.rpn.anchor_generator.sizes == other.rpn.anchor_generator.sizes
+    if hasattr(one, "rpn"):
+        assert one.rpn.anchor_generator.sizes == other.rpn.anchor_generator.sizes
     assert [*one.state_dict()] == [*other.state_dict()]
 
 
