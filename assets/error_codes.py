@@ -141,6 +141,7 @@ ERROR_CODES = {
     "images-missing": "Images were not found where they were expected.",
     "images-unusable": "No image of the input is usable.",
     "index-invalid": "The index of a sharded data set is inconsistent.",
+    "keypoints-missing": "A detector needs keypoints, and the data has none.",
     "masks-missing": "A detector needs masks, and the data has none.",
     "mix-invalid": "The shares of a mix of training data are inconsistent.",
     "records-invalid": "Records of a data set are invalid; the message lists them.",

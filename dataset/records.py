@@ -174,7 +174,8 @@ class AnnotationRecord(_Record):
     sku: the product's own key. instance: the placement in the scene, from 1. bbox: of the visible pixels. area: visible
     pixels. segmentation: the visible pixels. visibility: visible share of the product's pixels inside the image.
     truncation: share of its pixels outside. amodal_bbox, amodal_segmentation: hidden pixels as well.
-    camera_from_object: (4, 4), metres. ignore: 1 for neither target nor background.
+    camera_from_object: (4, 4), metres. ignore: 1 for neither target nor background. keypoints: x, y and COCO's flag of
+    each; num_keypoints: those whose flag is not 0.
     """
 
     id: int | None = None
@@ -192,6 +193,8 @@ class AnnotationRecord(_Record):
     amodal_segmentation: Segmentation | None = None
     camera_from_object: Matrix | None = None
     ignore: int | None = None
+    keypoints: Sequence[float] | None = None
+    num_keypoints: int | None = None
     _checks: ClassVar[Mapping[str, Check]] = {
         "id": _is_int,
         "image_id": _is_int,
@@ -208,6 +211,8 @@ class AnnotationRecord(_Record):
         "amodal_segmentation": _is_segmentation,
         "camera_from_object": _is_matrix,
         "ignore": _is_int,
+        "keypoints": lambda value: type(value) is list and len(value) % 3 == 0 and _are_numbers(value),
+        "num_keypoints": _is_int,
     }
 
     @property
@@ -271,7 +276,7 @@ class CategoryRecord(_Record):
     """A class of objects, of ours a SKU.
 
     name: unlike that of every other category. sku: the product's own key. display_name: for people. delisted: no longer
-    sold.
+    sold. keypoints: their names. skeleton: pairs of them that an edge joins, from 1.
     """
 
     id: int | None = None
@@ -280,6 +285,8 @@ class CategoryRecord(_Record):
     sku: str | None = None
     display_name: str | None = None
     delisted: bool | None = None
+    keypoints: Sequence[str] | None = None
+    skeleton: Sequence[Sequence[int]] | None = None
     _checks: ClassVar[Mapping[str, Check]] = {
         "id": _is_int,
         "name": is_text,
@@ -287,6 +294,8 @@ class CategoryRecord(_Record):
         "sku": is_text,
         "display_name": is_text,
         "delisted": lambda value: isinstance(value, bool),
+        "keypoints": lambda value: type(value) is list and all(map(is_text, value)),
+        "skeleton": lambda value: type(value) is list and all(type(pair) is list for pair in value),
     }
 
     @property

@@ -1,14 +1,29 @@
-"""Data-set records of scenes and their annotations."""
+"""Data-set records of scenes and their annotations, with the corners of cuboids as keypoints."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assets.library import Library
+from assets.mesh.types import Mesh
+from dataset.categories import ABSENT, CORNERS, HIDDEN, VISIBLE
 from dataset.masks import encode_crop
 from dataset.records import AnnotationRecord, CameraRecord, ImageRecord, LinkRecord, MarkRecord
 from dataset.shop import SIDES, ShopRecords
-from render.frame import Annotation
-from render.geometry import xywh_from_xyxy
-from render.scene import Camera, SceneSpec
+from render.frame import Annotation, Geometry
+from render.geometry import project, transform, xywh_from_xyxy
+from render.scene import Camera, SceneSpec, mesh_of
 from render.shop.labels import MarkLabel, ShopLabels
+
+# Decimals of stored pixels.
+DECIMALS = 2
+# A surface hides a corner if it is nearer by more than this share of the cuboid's diagonal and so many pixels' width at
+# the corner's depth: corners lie on the surface of boxes, whose depth is known at the centres of pixels only.
+TOLERANCE, TOLERANCE_PX = 0.02, 2.0
 
 
 def image_record(scene: SceneSpec, *, file_name: str, backend: str, renderer: str = "") -> ImageRecord:
@@ -40,6 +55,20 @@ def camera_record(camera: Camera) -> CameraRecord:
     return record
 
 
+def annotation_records(
+    scene: SceneSpec, library: Library, geometry: Geometry, annotations: Sequence[Annotation], *, keypoints: bool
+) -> list[AnnotationRecord]:
+    """Return the records of the products of an image; keypoints: with the corners of their cuboids."""
+    records = [annotation_record(annotation) for annotation in annotations]
+    if not keypoints:
+        return records
+    points = [cuboid_keypoints(scene, library, geometry, annotation) for annotation in annotations]
+    return [
+        replace(record, keypoints=some.ravel().tolist(), num_keypoints=int((some[:, 2] > 0).sum()))
+        for record, some in zip(records, points, strict=True)
+    ]
+
+
 def annotation_record(annotation: Annotation) -> AnnotationRecord:
     """Return the record of a product in an image, without the ids of itself, its image and its category."""
     height, width = annotation.height, annotation.width
@@ -58,6 +87,37 @@ def annotation_record(annotation: Annotation) -> AnnotationRecord:
         camera_from_object=annotation.camera_from_object.tolist(),
         ignore=int(annotation.ignore),
     )
+
+
+def cuboid_corners(mesh: Mesh) -> NDArray[np.float64]:
+    """Return the corners (8, 3) of a mesh's bounding box, metres, object's frame, in the order of CORNER_NAMES."""
+    low, high = mesh.vertices.min(axis=0).astype(np.float64), mesh.vertices.max(axis=0).astype(np.float64)
+    return (low + high) / 2 + CORNERS * (high - low) / 2
+
+
+def cuboid_keypoints(
+    scene: SceneSpec, library: Library, geometry: Geometry, annotation: Annotation
+) -> NDArray[np.float64]:
+    """Return (8, 3) x, y and COCO's flag of an annotated product's corners, pixels with two decimals.
+
+    A corner outside the image or behind the camera is 0, 0, 0. One inside is visible unless something, the product
+    itself included, lies before it.
+    """
+    placement = scene.placements[annotation.instance - 1]
+    corners = transform(placement.world_from_object, cuboid_corners(mesh_of(library, placement)))
+    pixels, depth = project(scene.camera, corners)
+    points = np.zeros((len(corners), 3))
+    before = depth > 0
+    points[before, :2] = np.round(pixels[before], DECIMALS)
+    within = before & (points[:, :2] >= 0).all(axis=1)
+    within &= (points[:, 0] < annotation.width) & (points[:, 1] < annotation.height)
+    points[~within] = ABSENT
+    columns, rows = points[within, :2].astype(int).T
+    diagonal = float(np.linalg.norm(corners[6] - corners[0]))
+    spare = TOLERANCE * diagonal + TOLERANCE_PX * depth[within] / scene.camera.K[0, 0]
+    hidden = geometry.depth[rows, columns] < depth[within] - spare
+    points[within, 2] = np.where(hidden, HIDDEN, VISIBLE)
+    return points
 
 
 def shop_records(labels: ShopLabels, camera: Camera) -> ShopRecords:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.categories import MIRRORED
 from detectors.augment.camera import retake
 from detectors.augment.framing import frame, mosaic
 from detectors.augment.occlude import erase
@@ -59,7 +60,15 @@ def flip(sample: Sample) -> Sample:
     masks = None if sample.masks is None else np.ascontiguousarray(sample.masks[:, :, ::-1])
     proposals = None if sample.proposals is None else _mirrored(sample.proposals, sample.width)
     boxes = _mirrored(sample.boxes, sample.width)
-    return Sample(cv2.flip(sample.image, 1), boxes, sample.labels, masks, proposals=proposals)
+    corners = None if sample.keypoints is None else _mirrored_corners(sample.keypoints, sample.width)
+    return Sample(cv2.flip(sample.image, 1), boxes, sample.labels, masks, proposals=proposals, keypoints=corners)
+
+
+def _mirrored_corners(corners: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Mirror (N, 8, 3) corners of cuboids: left and right change places, since the product is mirrored, too."""
+    mirrored = corners[:, list(MIRRORED)]
+    mirrored[..., 0] = np.where(mirrored[..., 2] > 0, width - mirrored[..., 0], 0)
+    return mirrored
 
 
 def _mirrored(boxes: NDArray[np.float32], width: int) -> NDArray[np.float32]:

@@ -64,7 +64,8 @@ def compose(parts: Sequence[tuple[Sample, ImageWindow]], width: int, height: int
             boxes[index] = box_of(patch, left, top)
             if masks is not None:
                 masks[index, top : top + len(patch), left : left + patch.shape[1]] = patch
-    return without_empty(Sample(image, boxes, labels, masks, proposals=_move_proposals(parts)))
+    corners = _move_keypoints(parts, [kept for _, _, kept in moved])
+    return without_empty(Sample(image, boxes, labels, masks, proposals=_move_proposals(parts), keypoints=corners))
 
 
 def resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
@@ -107,7 +108,9 @@ def without_empty(sample: Sample) -> Sample:
     if kept.all():
         return sample
     masks = None if sample.masks is None else sample.masks[kept]
-    return Sample(sample.image, sample.boxes[kept], sample.labels[kept], masks, proposals=sample.proposals)
+    corners = None if sample.keypoints is None else sample.keypoints[kept]
+    boxes, labels = sample.boxes[kept], sample.labels[kept]
+    return Sample(sample.image, boxes, labels, masks, proposals=sample.proposals, keypoints=corners)
 
 
 def _move_targets(
@@ -122,6 +125,27 @@ def _move_targets(
     # The tolerance keeps boxes of exactly one pixel despite rounding errors.
     kept = np.flatnonzero(((boxes[:, 2:] - boxes[:, :2]) >= 1 - 1e-6).all(axis=1))
     return boxes[kept], labels[kept], kept
+
+
+def _move_keypoints(
+    parts: Sequence[tuple[Sample, ImageWindow]], kept: Sequence[NDArray[np.int64]]
+) -> NDArray[np.float32] | None:
+    """Return the keypoints of the targets that are kept of each sample; None if one with targets has none.
+
+    Those that leave their window are absent from then on, with zeros for coordinates, as COCO has it.
+    """
+    moved = []
+    for (sample, window), rows in zip(parts, kept, strict=True):
+        if sample.keypoints is None:
+            if len(sample.boxes):
+                return None
+            continue
+        points = sample.keypoints[rows].astype(np.float64)
+        points[..., :2] = (points[..., :2] - window.source[:2]) * window.scale + window.target[:2]
+        within = (points[..., :2] >= window.target[:2]) & (points[..., :2] < window.target[2:])
+        points[~(within.all(axis=2) & (points[..., 2] > 0))] = 0
+        moved.append(points)
+    return np.concatenate(moved).astype(np.float32) if moved else None
 
 
 def _move_proposals(parts: Sequence[tuple[Sample, ImageWindow]]) -> NDArray[np.float32] | None:

@@ -63,6 +63,7 @@ class ImageSet:
     true_labels: (A,) int32, like labels, but also set for ignored boxes if their class is known, else IGNORED.
     areas: (A,) float32 pixels, of the mask if there is one. visibility, truncation: (A,) float32, nan if unknown.
     annotation_ids: (A,) int64. masks: A compressed COCO RLEs of the image's size, empty if there is no mask.
+    keypoints: (A, 8, 3) float32, x, y and COCO's flag of the corners of cuboids; None if no annotation has any.
     category_ids: of the COCO file the images were read from, one for each class; empty after relabelling.
     rendered: whether `synth` rendered the images.
     """
@@ -85,6 +86,7 @@ class ImageSet:
     masks: Packed
     category_ids: tuple[int, ...] = ()
     rendered: bool = False
+    keypoints: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         images, annotations = len(self.file_names), len(self.boxes)
@@ -100,6 +102,8 @@ class ImageSet:
         )
         if any(len(column) != images for column in per_image) or any(len(column) != annotations for column in per_box):
             raise ValueError("columns differ in length")
+        if self.keypoints is not None and self.keypoints.shape[:1] != (annotations,):
+            raise ValueError("keypoints do not fit the boxes")
         if self.first[-1] != annotations or self.boxes.shape != (annotations, 4):
             raise ValueError("boxes do not fit the images")
 
@@ -133,6 +137,11 @@ class ImageSet:
         lengths = np.diff(self.masks.offsets)
         without = int(((lengths == 0) & (self.labels >= 0)).sum())
         return f"{without} of {len(lengths)} annotations have no mask" if without else ""
+
+    @property
+    def missing_keypoints(self) -> str:
+        """A message if no annotation has corners of a cuboid, else ""."""
+        return "no annotation has the corners of a cuboid as keypoints" if self.keypoints is None else ""
 
     def relabelled(self, classes: Classes) -> ImageSet:
         """Return the same images labelled by `classes`; boxes of other classes become ignored regions.
@@ -174,7 +183,9 @@ class ImageSet:
         counts = [self.masks[place] for place in range(span.start, span.stop)] if masks else []
         outlines = decode_outlines(counts, height, width) if masks and all(counts) else None
         boxes, labels = np.array(self.boxes[span]), self.labels[span].astype(np.int64)
-        return Sample(self.read_image(index), boxes, labels, outlines, np.array(self.visibility[span]))
+        corners = None if self.keypoints is None else np.array(self.keypoints[span])
+        visibility = np.array(self.visibility[span])
+        return Sample(self.read_image(index), boxes, labels, outlines, visibility, keypoints=corners)
 
     def span(self, index: int) -> slice:
         """Return the range of an image's annotations."""
@@ -196,7 +207,7 @@ class ImageSet:
                 columns[field.name] = value.take(images) if isinstance(value, Packed) else value[images]
             elif field.name == "first":
                 columns[field.name] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-            elif field.name in ("name", "root", "classes", "category_ids", "rendered"):
+            elif value is None or field.name in ("name", "root", "classes", "category_ids", "rendered"):
                 columns[field.name] = value
             else:
                 columns[field.name] = value.take(boxes) if isinstance(value, Packed) else value[boxes]
@@ -271,8 +282,10 @@ def open_images(folder: Path) -> ImageSet:
             columns[field.name] = Packed(
                 _open(folder / f"{field.name}.data.npy"), _open(folder / f"{field.name}.offsets.npy")
             )
-        elif field.name not in columns:
+        elif field.name not in columns and field.name != "keypoints":
             columns[field.name] = _open(folder / f"{field.name}.npy")
+    corners = folder / "keypoints.npy"  # absent where there are none, and in folders of earlier versions
+    columns["keypoints"] = _open(corners) if corners.exists() else None
     return ImageSet(**columns)  # type: ignore[arg-type]
 
 

@@ -28,6 +28,7 @@ from detectors.data.rows import (
     UNKNOWN_CATEGORY,
     LabelledImage,
     Row,
+    corners_of,
     read_row,
 )
 from detectors.data.settings import BoxKind
@@ -257,6 +258,7 @@ def columns_of(
         truncation=flat("truncation", np.float32),
         annotation_ids=_distinct_ids([number for row in rows for number in row.ids]),
         masks=Packed.of([mask for row in rows for mask in row.masks]),
+        keypoints=corners_of([points for row in rows for points in row.keypoints]),
     )
 
 

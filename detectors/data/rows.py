@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from dataset.categories import CORNER_NAMES
 from dataset.masks import compressed_mask
 from dataset.problems import Problems
 from dataset.records import AnnotationRecord, ImageRecord
@@ -30,6 +34,8 @@ OTHER_SKU = "annotations whose sku is not that of their category"
 NO_AMODAL = "annotations without an amodal box"
 
 Box = tuple[float, float, float, float]
+# x, y and flag of each corner.
+NO_CORNERS = (0.0,) * (3 * len(CORNER_NAMES))
 
 
 @dataclass
@@ -54,6 +60,8 @@ class Row:
     truncation: list[float] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
     masks: list[bytes] = field(default_factory=list)
+    # The corners of cuboids as 24 numbers, zeros where an annotation has none.
+    keypoints: list[Sequence[float]] = field(default_factory=list)
 
 
 def read_row(
@@ -107,6 +115,12 @@ def _amodal_of(record: AnnotationRecord, image: LabelledImage) -> AnnotationReco
     return replace(record, bbox=None, segmentation=None, extra={**record.extra, "bbox": box})
 
 
+def corners_of(points: Sequence[Sequence[float]]) -> NDArray[np.float32] | None:
+    """Return (A, 8, 3) corners of cuboids of as many numbers; None if there is not a single one."""
+    corners = np.array(points, np.float32).reshape(-1, len(CORNER_NAMES), 3)
+    return corners if corners.any() else None
+
+
 def is_not_finite(box: object) -> bool:
     """Return whether a box that was rejected consists of four numbers, so that some of them are NaN or infinite."""
     sides = box if isinstance(box, list) and len(box) == 4 else ["no box"]
@@ -131,6 +145,13 @@ def _add(
     row.truncation.append(_share(record.truncation))
     row.ids.append(max(whole_number(record.value("id")) or 0, 0))
     row.masks.append(mask)
+    row.keypoints.append(_corners_of(record))
+
+
+def _corners_of(record: AnnotationRecord) -> Sequence[float]:
+    """Return the keypoints if they are those of a cuboid, else zeros: other sets label other things."""
+    points = record.keypoints
+    return NO_CORNERS if points is None or len(points) != len(NO_CORNERS) else points
 
 
 def _area_of(record: AnnotationRecord, box: Box, image: LabelledImage, problems: Problems) -> float:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dataset.categories import CORNER_NAMES
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -16,6 +18,8 @@ class Sample:
     labels: (N,) int64, class from 0, or IGNORED (-1): neither target nor background.
     masks: (N, H, W) uint8 0/1, or None if not requested or if a box has none.
     visibility: (N,) float32 visible fraction of each product, nan if unknown; None after augmentation.
+    keypoints: (N, 8, 3) float32, x, y and COCO's flag of the corners of each product's cuboid, in the order of
+    dataset/categories.py, or None if the data set has none.
     proposals: (P, 4) float32 xyxy, boxes that may hold an object (`proposals.py`), or None if not requested.
     """
 
@@ -25,6 +29,7 @@ class Sample:
     masks: NDArray[np.uint8] | None = None
     visibility: NDArray[np.float32] | None = None
     proposals: NDArray[np.float32] | None = None
+    keypoints: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -34,6 +39,8 @@ class Sample:
             raise ValueError(f"masks {self.masks.shape} do not fit {count} boxes in {self.image.shape}")
         if self.visibility is not None and len(self.visibility) != count:
             raise ValueError(f"visibility of {len(self.visibility)} of {count} boxes")
+        if self.keypoints is not None and self.keypoints.shape != (count, len(CORNER_NAMES), 3):
+            raise ValueError(f"keypoints {self.keypoints.shape} of {count} boxes")
         if self.proposals is not None and self.proposals.shape != (len(self.proposals), 4):
             raise ValueError(f"proposals {self.proposals.shape}")
 

@@ -104,6 +104,7 @@ def open_shards(
         cache=ShardCache(shards_folder(), cache_bytes),
         skip_bad=skip_bad,
         boxes=boxes,
+        keypoints=all(record.keypoints for part in first for record in part.annotations),
     )
 
 

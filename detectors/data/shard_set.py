@@ -27,7 +27,7 @@ from dataset.shards.tar import IMAGES, LABELS, REPAIR, Members, image_suffix, re
 from dataset.storage.path import StoragePath
 from detectors.data.class_match import IGNORED, Classes, label_table
 from detectors.data.mix import Windows
-from detectors.data.rows import LabelledImage, read_row
+from detectors.data.rows import LabelledImage, corners_of, read_row
 from detectors.data.sample import Sample
 from detectors.data.settings import BoxKind
 
@@ -41,9 +41,9 @@ class ShardSet:
     """Images in shards, labelled by `classes`. Images are numbered from 0 across the shards in their order.
 
     own, own_label: the set's own classes, and category id -> its label among them. label_of: own label -> label in
-    `classes`, IGNORED if it has none. sizes: (n, 2) int32, width and height of some of the images. masks: whether all
-    annotations of these have one. rendered: whether `synth` rendered them. skip_bad: skip unusable annotations instead
-    of raising. boxes: around visible pixels or whole products.
+    `classes`, IGNORED if it has none. sizes: (n, 2) int32, width and height of some of the images. masks, keypoints:
+    whether all annotations of these have some. rendered: whether `synth` rendered them. skip_bad: skip unusable
+    annotations instead of raising. boxes: around visible pixels or whole products.
     """
 
     name: str
@@ -60,6 +60,7 @@ class ShardSet:
     skip_bad: bool = False
     boxes: BoxKind = "visible"
     window: int = WINDOW
+    keypoints: bool = False
     first: NDArray[np.int64] = field(init=False)
     _reader: ShardReader = field(init=False, repr=False)
 
@@ -95,6 +96,11 @@ class ShardSet:
         if self.boxes == "amodal":
             return "amodal boxes have no masks"
         return "" if self.masks else "annotations of the first shard have no masks"
+
+    @property
+    def missing_keypoints(self) -> str:
+        """A message if annotations of the first shard lack keypoints, else ""."""
+        return "" if self.keypoints else "annotations of the first shard have no keypoints"
 
     def relabelled(self, classes: Classes) -> ShardSet:
         """Return the same images labelled by `classes`; boxes of other classes become ignored regions."""
@@ -190,7 +196,8 @@ def make_sample(
     targets = np.array([IGNORED if label == IGNORED else labels.label_of[label] for label in row.labels], np.int64)
     outlines = decode_outlines(row.masks, image.height, image.width) if masks and all(row.masks) else None
     boxes = np.array(row.boxes, np.float32).reshape(-1, 4)
-    return Sample(decode_file(image, files, where), boxes, targets, outlines, np.array(row.visibility, np.float32))
+    visibility, corners = np.array(row.visibility, np.float32), corners_of(row.keypoints)
+    return Sample(decode_file(image, files, where), boxes, targets, outlines, visibility, keypoints=corners)
 
 
 def decode_file(image: LabelledImage, files: Mapping[str, bytes], where: str) -> NDArray[np.uint8]:

@@ -73,6 +73,10 @@ class ImageSource(Protocol):
         """A message if boxes lack masks, "" if all have one."""
 
     @property
+    def missing_keypoints(self) -> str:
+        """A message if boxes lack the corners of cuboids, "" if they have them."""
+
+    @property
     def columns(self) -> ImageSet | None:
         """The same images with all labels in memory, None if there may be too many."""
 

@@ -27,7 +27,8 @@ class Detector(Protocol):
         """Return scalar losses by name; their sum is minimized.
 
         targets: for each image `boxes` (N, 4) float32 xyxy pixels, `labels` (N,) int64 from 0, `ignored` (K, 4) boxes
-        inside which nothing counts as background, `masks` (N, H, W) uint8 if the module needs them, and `proposals`
+        inside which nothing counts as background, `masks` (N, H, W) uint8 if the module needs them, `keypoints`
+        (N, 8, 3) float32 x, y and COCO's flag of the corners of cuboids where the data has them, and `proposals`
         (P, 4) boxes if it has NEEDS_PROPOSALS and they were made beforehand.
         """
         ...
@@ -35,7 +36,8 @@ class Detector(Protocol):
     def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
         """Return for each image `boxes` (D, 4) xyxy pixels, `labels` (D,) int64 from 0, `scores` (D,) in falling order.
 
-        Instance segmentation models add `masks` (D, 1, H, W) in 0..1.
+        Those that segment add `masks` (D, 1, H, W) in 0..1, those that find the corners of cuboids `keypoints`
+        (D, 8, 3) of x, y and a score in 0..1.
         """
         ...
 
@@ -155,6 +157,7 @@ class DetectorModule(Protocol):
     gets from `options_of`. TORCHVISION: names (or None) of torchvision's weight enums of detector and backbone.
     TAKES_BACKBONE: False where the network has no backbone that another could replace; absent otherwise.
     BACKBONE_STRIDES: strides of the stages that it needs of a backbone, (8, 16, 32) if absent, () if any will do.
+    NEEDS_KEYPOINTS: True where every target needs the corners of its cuboid; absent otherwise.
     ONE_PER_IMAGE: True where only the largest product of an image is found; absent otherwise.
     SMALLEST: options of the smallest network, by name, for quick trials of networks that are large by default.
     NOT_EXPORTED: why the detector cannot be exported to a file, as one clause; absent where it can.

@@ -95,8 +95,10 @@ class DetectorTask(Task):
 
     def _inputs(self) -> InputSettings:
         spec, settings = self.parts.spec, self.parts.settings
-        masks = detector_module(spec.detector).NEEDS_MASKS
-        augment, proposals = preset(settings.augment), proposal_settings(spec)
+        module = detector_module(spec.detector)
+        masks, augment, proposals = module.NEEDS_MASKS, preset(settings.augment), proposal_settings(spec)
+        if getattr(module, "NEEDS_KEYPOINTS", False):
+            augment = replace(augment, paste_chance=0.0)  # what is pasted has none
         return InputSettings(spec.width, spec.height, augment, masks, settings.seed, proposals)
 
     def read_weights(self, path: Path) -> dict[str, Tensor]:

@@ -189,6 +189,8 @@ def target_of(sample: Sample) -> dict[str, Tensor]:
     }
     if sample.masks is not None:
         target["masks"] = torch.from_numpy(np.ascontiguousarray(sample.masks[kept], np.uint8))
+    if sample.keypoints is not None:
+        target["keypoints"] = torch.from_numpy(np.ascontiguousarray(sample.keypoints[kept], np.float32))
     if sample.proposals is not None:
         target["proposals"] = torch.from_numpy(np.ascontiguousarray(sample.proposals, np.float32))
     return target

@@ -35,6 +35,8 @@ def make_spec(settings: TrainSettings, data: TrainingData, earlier: ModelSpec | 
     module = detector_module(settings.detector)
     if module.NEEDS_MASKS:
         _check_masks(data, settings.detector)
+    if getattr(module, "NEEDS_KEYPOINTS", False):
+        _check_keypoints(data, settings.detector)
     width, height = settings.size or fitting_size(module, data.sources[-1].sizes)
     if module.FIXED_SIZE and (width, height) != module.FIXED_SIZE:
         raise SynthError(
@@ -79,6 +81,15 @@ def _check_masks(data: TrainingData, detector: str) -> None:
     if problems:
         hint = "use a box detector, such as fasterrcnn, or add segmentations"
         raise SynthError(f"{detector} needs masks", code="masks-missing", problems=problems, hint=hint)
+
+
+def _check_keypoints(data: TrainingData, detector: str) -> None:
+    problems = [f"{images.name}: {images.missing_keypoints}" for images in data.sources if images.missing_keypoints]
+    if problems:
+        hint = "render sets with --keypoints, or use another detector, such as fcos"
+        raise SynthError(
+            f"{detector} needs the corners of cuboids", code="keypoints-missing", problems=problems, hint=hint
+        )
 
 
 def make_schedule(settings: TrainSettings, data: TrainingData) -> Schedule:

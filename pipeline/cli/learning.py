@@ -49,7 +49,7 @@ STREAM = Use(
         **{
             f"render.{name}": {"name": f"--stream-{option}", "group": "Stream"}
             for name, option in (
-                *((name, name) for name in ("views", "backend", "preset", "cache")),
+                *((name, name) for name in ("views", "backend", "preset", "cache", "keypoints")),
                 *(("timeout_s", "timeout"), ("max_failures", "max-failures")),
             )
         },

@@ -34,6 +34,7 @@ class JobIdentity(StoredIdentity):
     denoise: bool
     splits: Annotated[list[tuple[Text, Share]], Field(min_length=1, max_length=100)]
     extras: list[Text]
+    keypoints: bool = False  # absent in jobs without them
     licence: Text
     creator: Text
     visible: Share

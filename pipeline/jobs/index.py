@@ -14,7 +14,7 @@ import numpy as np
 from assets.catalog.category_ids import ids_hash
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
-from dataset.categories import unique_names
+from dataset.categories import unique_names, with_cuboid
 from dataset.checksums import write_signed_index
 from dataset.records import CategoryRecord
 from dataset.shards.index import coco_name, read_categories, tar_name, write_categories
@@ -41,7 +41,7 @@ def write_set_files(
     location: StoragePath, plan: Plan, receipts: Mapping[str, Receipt], catalog: Catalog, settings: JobSettings
 ) -> SetCounts:
     """Write all files that describe the set as its receipts are now; any reader can use it from then on."""
-    write_categories(location, job_categories(location, plan, catalog))
+    write_categories(location, job_categories(location, plan, catalog, keypoints=settings.render.keypoints))
     location.write(DATASET, _dataset_json(location, plan, catalog, settings))
     entries = [receipt.entry for receipt in receipts.values() if receipt.entry.images]
     write_signed_index(location, entries)
@@ -58,7 +58,9 @@ def write_set_files(
     )
 
 
-def job_categories(location: StoragePath, plan: Plan, catalog: Catalog) -> list[CategoryRecord]:
+def job_categories(
+    location: StoragePath, plan: Plan, catalog: Catalog, *, keypoints: bool = False
+) -> list[CategoryRecord]:
     """Return COCO categories of every SKU ever listed, by id; those no longer listed are marked.
 
     A name that the stored categories have already is kept, since shards contain it.
@@ -73,7 +75,7 @@ def job_categories(location: StoragePath, plan: Plan, catalog: Catalog) -> list[
     ]
     known = {key: (record.name or "", record.shown) for key, record in before.items()}
     names = unique_names(shown, known)
-    return [
+    records = [
         CategoryRecord(
             id=number,
             name=names[key],
@@ -84,6 +86,7 @@ def job_categories(location: StoragePath, plan: Plan, catalog: Catalog) -> list[
         )
         for number, (key, display) in enumerate(shown, start=1)
     ]
+    return [with_cuboid(record) for record in records] if keypoints else records
 
 
 def _dataset_json(location: StoragePath, plan: Plan, catalog: Catalog, settings: JobSettings) -> bytes:

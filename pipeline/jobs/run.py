@@ -267,7 +267,9 @@ class _Driver:
     def _tasks(self, plan: Plan, missing: list[tuple[Generation, Shard]]) -> Iterator[ShardTask]:
         """Yield the missing shards one by one as they are requested: all at once would take gigabytes."""
         current: Generation | None = None
-        categories = {record.id: record for record in job_categories(self.location, plan, self.catalog)}
+        keypoints = self.settings.render.keypoints
+        records = job_categories(self.location, plan, self.catalog, keypoints=keypoints)
+        categories = {record.id: record for record in records}
         for generation, shard in missing:
             if generation is not current:
                 current = generation

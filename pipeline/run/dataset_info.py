@@ -93,6 +93,7 @@ def describe_run(
         denoise=render.denoise,
         split=",".join(f"{name}:{share:g}" for name, share in settings.splits),
         extras=",".join(settings.extras),
+        keypoints=settings.keypoints,
         backdrops=json_digest(hashes),
         licence=settings.licence,
         creator=settings.creator,

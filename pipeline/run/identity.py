@@ -91,6 +91,8 @@ class RunIdentity(StoredIdentity):
     # Absent in sets of version 1.
     drawing: int = 1
     streams: int = 1
+    # Absent in sets without keypoints.
+    keypoints: bool = False
     # Absent in sets whose ids are those of the list's order, and in those without code of third parties.
     ids: str = ""
     plugins: dict[str, str] = Field(default_factory=dict)

@@ -29,7 +29,7 @@ def merge_labels(
 
     Returns the counts of the files of products, and the number of SKUs in them. Raises SynthError for damaged labels.
     """
-    categories = catalog_categories(catalog, ids_of(catalog))
+    categories = catalog_categories(catalog, ids_of(catalog), keypoints=settings.keypoints)
     licenses = ({"id": 1, "name": settings.licence, "url": ""},) if settings.licence else ()
     seen: set[str] = set()
     written, files = [], [layout.info]

@@ -132,7 +132,7 @@ def labels_json(labels: ImageLabels, files: dict[str, bytes]) -> bytes:
 def render_image(scene: SceneSpec, library: Library, backend: Backend, settings: RunSettings) -> ShardSample:
     """Render a scene and return what is stored of it, without writing it."""
     from pipeline.run.dataset_info import versions_digest
-    from render.coco import annotation_record, image_record
+    from render.coco import annotation_records, image_record
     from render.make_frame import render_frame
 
     frame = render_frame(scene, library, backend)
@@ -142,7 +142,8 @@ def render_image(scene: SceneSpec, library: Library, backend: Backend, settings:
     renderer = f"{backend.device}; versions {versions_digest()}"
     stem = stem_of(scene.index, scene.view)
     image = image_record(scene, file_name=f"{stem}.jpg", backend=short_name(settings.backend), renderer=renderer)
-    return ShardSample(stem, files, image, [annotation_record(item) for item in frame.annotations])
+    records = annotation_records(scene, library, frame.geometry, frame.annotations, keypoints=settings.keypoints)
+    return ShardSample(stem, files, image, records)
 
 
 def jpeg_of(frame: Frame, scene: SceneSpec) -> bytes:

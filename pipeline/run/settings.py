@@ -106,6 +106,9 @@ class RunSettings:
             ),
         ),
     ] = ()
+    keypoints: Annotated[
+        bool, Option("Label the corners of each product's bounding cuboid as COCO keypoints.", "Output")
+    ] = False
     backdrops: BackdropFolders = BackdropFolders()
     licence: Annotated[str, Option("Licence of the images, written into the COCO files.", "Output")] = ""
     creator: Annotated[str, Option("Creator of the images, written into the COCO files.", "Output")] = ""

@@ -67,6 +67,11 @@ class RenderedStream:
         return "amodal boxes have no masks" if self.boxes == "amodal" else ""
 
     @property
+    def missing_keypoints(self) -> str:
+        """A message unless corners of cuboids are labelled."""
+        return "" if self.info.identity.keypoints else "rendered without --keypoints"
+
+    @property
     def columns(self) -> None:
         """None, since labels are made together with their images."""
 

@@ -29,6 +29,8 @@ LARGEST = 1e300
 # A box of others may leave the image by rounding.
 ROUNDING_PX = 1.0
 EYE = np.eye(4)
+# Corners of a cuboid.
+KEYPOINTS = 8
 # The coefficients of each model of lens distortion.
 COEFFICIENTS = {"brown_conrady": ("k1", "k2", "p1", "p2", "k3"), "fisheye": ("k1", "k2", "k3", "k4")}
 # What arithmetic and look-ups raise over values of another kind, and depth over nests of thousands of lists.
@@ -167,6 +169,23 @@ def check_annotation(
         if bool(record.get("ignore")) != (gone or seen < MIN_VISIBLE) or record.get("ignore") not in (0, 1):
             why = f"{seen:.3f} of the product is seen (limit {MIN_VISIBLE})"
             yield Violation(where, f"ignore {record.get('ignore')!r}, but {'it is delisted' if gone else why}")
+
+
+def check_keypoints(record: Record, image: Record, where: str) -> Iterator[Violation]:
+    """Check the form of an annotation's keypoints: eight triples, in the image or 0, 0, 0, and how many are in it."""
+    triples = matrix_of([record.get("keypoints")], (1, KEYPOINTS * 3))
+    if triples is None:
+        yield Violation(where, f"keypoints {short(record.get('keypoints'))}, expected {KEYPOINTS} triples of numbers")
+        return
+    points = triples.reshape(KEYPOINTS, 3)
+    if not np.isin(points[:, 2], (0, 1, 2)).all():
+        yield Violation(where, f"keypoints have the flags {points[:, 2].tolist()}, expected 0, 1 or 2")
+    there = points[:, 2] > 0
+    beyond = (points[:, :2] < 0) | (points[:, :2] >= [image["width"], image["height"]])
+    if beyond[there].any() or points[~there].any():
+        yield Violation(where, "keypoints outside the image, or coordinates of some that are not labelled")
+    if record.get("num_keypoints") != int(there.sum()):
+        yield Violation(where, f"num_keypoints {record.get('num_keypoints')!r}, but {int(there.sum())} are labelled")
 
 
 def check_foreign_image(record: Record, where: str) -> Iterator[Violation]:

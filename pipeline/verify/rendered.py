@@ -136,7 +136,8 @@ class RenderedChecks:
         if not isinstance(said, dict) or said.get("contributor") != creator:
             yield Violation(name, f"info {said!r}, but dataset.json says {creator!r}")
         if self.sources.library is not None:
-            yield from _check_categories(records, self.sources.library.catalog, name)
+            keypoints = self.info.identity.keypoints
+            yield from _check_categories(records, self.sources.library.catalog, name, keypoints=keypoints)
 
     def check_rest(self, tally: Tally) -> None:
         if not tally.ended:
@@ -168,11 +169,13 @@ class RenderedChecks:
         tally.rendered = checked.rendered
 
 
-def _check_categories(records: Sequence[CategoryRecord], catalog: Catalog, name: str) -> Iterator[Violation]:
+def _check_categories(
+    records: Sequence[CategoryRecord], catalog: Catalog, name: str, *, keypoints: bool
+) -> Iterator[Violation]:
     """Check ids, names and groups of the categories against the catalogue."""
     if len(records) != len(catalog):
         yield Violation(name, f"categories differ from the catalogue: {len(records)} instead of {len(catalog)}")
-    pairs = zip(records, catalog_categories(catalog, ids_of(catalog)), strict=False)
+    pairs = zip(records, catalog_categories(catalog, ids_of(catalog), keypoints=keypoints), strict=False)
     for record, expected in islice((pair for pair in pairs if not same_category(*pair)), 3):
         told = f"categories differ from the catalogue: {record.content()}, expected {expected.content()}"
         yield Violation(name, told)

@@ -114,7 +114,7 @@ def check_scenes(
                 scene = sample_scene(
                     library, recipe, seed=made.seed, index=index, view=view, width=width, height=height, streams=streams
                 )
-                yield from _compare(layout, library, stem, scene, info.extras)
+                yield from _compare(layout, library, stem, scene, info)
             except (SynthError, OSError) as error:
                 yield Violation(f"scenes/{stem}.json", f"cannot be sampled again: {error}")
 
@@ -128,10 +128,8 @@ def _size_of(file: Path) -> tuple[object, object]:
         return None, None
 
 
-def _compare(
-    layout: Layout, library: Library, stem: str, scene: SceneSpec, extras: Sequence[str]
-) -> Iterator[Violation]:
-    from render.coco import annotation_record
+def _compare(layout: Layout, library: Library, stem: str, scene: SceneSpec, info: DatasetInfo) -> Iterator[Violation]:
+    from render.coco import annotation_records
     from render.labels import annotate, trace_geometry
 
     if read_file(layout.scene(stem), DATASET_JSON, "the scene") != scene.to_json().encode():
@@ -141,10 +139,11 @@ def _compare(
         return
     geometry = trace_geometry(scene, library)
     annotations = annotate(scene, geometry)
-    for kind in extras:
+    for kind in info.extras:
         again = EXTRAS[kind](scene, library, geometry, annotations)
         yield from _compare_extra(layout.file(kind, stem), kind, again)
-    traced = [annotation_record(item).content() for item in annotations]
+    records = annotation_records(scene, library, geometry, annotations, keypoints=info.identity.keypoints)
+    traced = [record.content() for record in records]
     try:
         stored = read_json(layout.labels(stem), DATASET_JSON, "the labels")["annotations"]
     except (SynthError, KeyError, TypeError):

@@ -24,6 +24,7 @@ from pipeline.verify.records import (
     check_foreign_record,
     check_image,
     check_image_file,
+    check_keypoints,
 )
 from pipeline.verify.report import ImageFindings, Tally
 
@@ -96,6 +97,8 @@ def check_labelled(
         if rendered:
             expected = record.get("id") if first is None else first + position
             yield from check_annotation(record, expected, known.keys, there, delisted=known.delisted)
+            if "keypoints" in record:
+                yield from check_keypoints(record, image, there)
         else:
             yield from check_foreign_record(record, image, known.keys, there)
     if rendered:
