@@ -4,8 +4,8 @@ libreyolo 1.6.0 (MIT) only infers. Its networks of YOLOv2, v3 and v4 get the sam
 configuration files, and both say the same of the same image: all layers, anchors, decoding and scores agree. Of
 YOLOv1, whose configuration file is of a later network than the paper's, decoding alone is compared.
 
-One layer of libreyolo's is replaced: its passthrough of YOLOv2 is Darknet's reorg3d, which the configuration file does
-not name. Its reorg (reorg_layer.c of 2018, called with the sizes of the input) orders values as `yolov2.rearrange` does.
+One layer of libreyolo is replaced: its passthrough of YOLOv2 is Darknet's reorg3d, which the configuration file does
+not name. Darknet's reorg, called with the sizes of its input, orders values as `yolov2.rearrange` does.
 
 It wants opencv-python, which would overwrite this project's OpenCV, so it gets an environment of its own:
 
