@@ -36,7 +36,7 @@ ORDER = {
     "dataset": (
         *("problems", "values", "masks", "records", "categories", "images", "tables", "storage", "coco_writer"),
         *("shards", "checksums", "layout", "coco_reader", "review_csv", "review_source", "find", "spool"),
-        *("shop", "coco_spool", "store", "formats", "identity"),
+        *("shop", "coco_spool", "store", "chosen", "formats", "identity"),
     ),
     "render": (
         *("optics", "marks", "scene", "geometry", "outline", "streams", "frame", "light_color", "framing", "sensor"),

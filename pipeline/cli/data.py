@@ -15,8 +15,17 @@ from pipeline.cli.options import Use
 from pipeline.cli.output import open_console, report
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipeline.shards.convert import ConvertSummary
     from pipeline.shards.pack import DataSummary
-    from pipeline.shards.settings import ConvertSettings, PackSettings
+    from pipeline.shards.settings import (
+        ConvertSettings,
+        FilterSettings,
+        PackSettings,
+        SampleSettings,
+        SplitSettings,
+    )
 
 
 @click.group(cls=CommandGroup)
@@ -58,6 +67,44 @@ def convert(source: str, out: Path, settings: ConvertSettings) -> None:
     summary = convert_data(source, out, settings, console)
     report(summary)
     print_summary(console, summary)
+
+
+WRITE = Use("pipeline.shards.settings:ConvertSettings")
+
+
+@data.command("filter", uses={"rule": Use("pipeline.shards.settings:FilterSettings"), "settings": WRITE}, reports=True)
+def filter_(source: str, out: Path, rule: FilterSettings, settings: ConvertSettings) -> None:
+    """Write the images and products of the data set SOURCE that are wanted into the new folder OUT."""
+    from pipeline.shards.choose import filter_data
+
+    _chosen(lambda console: filter_data(source, out, rule, settings, console))
+
+
+@data.command("sample", uses={"rule": Use("pipeline.shards.settings:SampleSettings"), "settings": WRITE}, reports=True)
+def sample(source: str, out: Path, rule: SampleSettings, settings: ConvertSettings) -> None:
+    """Write some images of the data set SOURCE, drawn at random, into the new folder OUT."""
+    from pipeline.shards.choose import sample_data
+
+    _chosen(lambda console: sample_data(source, out, rule, settings, console))
+
+
+@data.command("split", uses={"rule": Use("pipeline.shards.settings:SplitSettings"), "settings": WRITE}, reports=True)
+def split(source: str, out: Path, rule: SplitSettings, settings: ConvertSettings) -> None:
+    """Write the data set SOURCE into the new folder OUT under new splits, each with its share of every SKU."""
+    from pipeline.shards.choose import split_data
+
+    _chosen(lambda console: split_data(source, out, rule, settings, console))
+
+
+def _chosen(call: Callable[[Console], ConvertSummary]) -> None:
+    from pipeline.shards.convert import print_summary
+
+    console = open_console()
+    summary = call(console)
+    report(summary)
+    print_summary(console, summary)
+    for name, count in sorted(summary.splits.items()):
+        click.echo(f"{name}: {counts_of(image=count)}")
 
 
 @data.command("merge", reports=True)

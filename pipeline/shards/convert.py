@@ -44,8 +44,14 @@ def convert_data(source: str | Path, out: Path, settings: ConvertSettings, conso
     which the next one deletes. Raises SynthError for unknown formats, if the source cannot be read, and if `out` is not
     empty.
     """
-    module = FORMAT_TABLE.load(settings.format)
+    FORMAT_TABLE.load(settings.format)
     store = open_labels(source, images=settings.images, name=settings.source_format)
+    return write_data(store, out, settings.format, console)
+
+
+def write_data(store: DataStore, out: Path, name: str, console: Console) -> ConvertSummary:
+    """Write a data set into the new folder `out` in a format, as `convert_data`."""
+    module = FORMAT_TABLE.load(name)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         hint = "give the name of a folder that is not there yet"
         raise SynthError("the output folder is not empty", code="output-not-empty", where=str(out), hint=hint)
@@ -56,7 +62,7 @@ def convert_data(source: str | Path, out: Path, settings: ConvertSettings, conso
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
         made = partial / "set"
         try:
-            summary = _convert(store, made, module, settings.format, console)
+            summary = _convert(store, made, module, name, console)
             out.parent.mkdir(parents=True, exist_ok=True)
             made.replace(out)
         finally:

@@ -1,12 +1,15 @@
-"""Settings of packing and converting data sets."""
+"""Settings of packing, converting and choosing from data sets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from assets.options import Option
+from assets.options import MAX_SEED, Option
+
+GroupKind = Literal["group", "scene", "image", "sku"]
+Shares = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,55 @@ class PackSettings:
 class ConvertSettings:
     """Settings of a conversion. source_format: None to detect it. images: searched before the usual folders."""
 
-    format: Annotated[str, Option("Label format of OUT.", "Output", parse="label_format")]
+    format: Annotated[str, Option("Label format of OUT.", "Output", parse="label_format")] = "coco"
     source_format: Annotated[
         str | None, Option("Label format of SOURCE.", "Data", "--from", parse="label_format", shown="detected")
     ] = None
     images: Annotated[
         Path | None, Option("Folder of the images, if they are not beside their labels.", "Data", exists="folder")
     ] = None
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    """Which images and products are kept. only: file with a line SPLIT/NAME or NAME for each image.
+
+    others: what becomes of products that are not meant, in images that are kept: neither target nor background, or
+    nothing at all, which teaches that they are background.
+    """
+
+    splits: Annotated[tuple[str, ...], Option("Only images of this split (repeatable).", "Images", "--split")] = ()
+    recipes: Annotated[tuple[str, ...], Option("Only images of this recipe (repeatable).", "Images", "--recipe")] = ()
+    only: Annotated[
+        Path | None, Option("Only images listed in this file, a name per line.", "Images", exists="file")
+    ] = None
+    skus: Annotated[tuple[str, ...], Option("Only products of this SKU (repeatable).", "Products", "--sku")] = ()
+    min_visibility: Annotated[
+        float, Option("Only products of which this share is visible.", "Products", minimum=0, maximum=1)
+    ] = 0.0
+    min_side: Annotated[
+        float, Option("Only products whose box has no side shorter than this, pixels.", "Products", minimum=0)
+    ] = 0.0
+    others: Annotated[Literal["ignore", "drop"], Option("What becomes of other products.", "Products")] = "ignore"
+    keep_empty: Annotated[bool, Option("Keep images without any such product.", "Images")] = False
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """Settings of a sample. count: of images, each split in its share."""
+
+    count: Annotated[int, Option("Number of images.", "Images", minimum=1, metavar="N")]
+    seed: Annotated[int, Option("Random seed.", "Images", minimum=0, maximum=MAX_SEED)] = 0
+
+
+@dataclass(frozen=True)
+class SplitSettings:
+    """Settings of a division. by: what is never divided. shares: name and share of each split, sum 1."""
+
+    shares: Annotated[
+        Shares, Option("Splits and their shares, e.g. train:0.8,val:0.2.", "Splits", "--split", parse="splits")
+    ] = (("train", 0.8), ("val", 0.2))
+    by: Annotated[
+        GroupKind, Option("What is never divided; sku: no product of a later split is in an earlier one.")
+    ] = "group"
+    seed: Annotated[int, Option("Random seed.", "Splits", minimum=0, maximum=MAX_SEED)] = 0
