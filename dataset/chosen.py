@@ -116,7 +116,9 @@ def choose(store: DataStore, seen: Sequence[Seen], splits: Sequence[str], change
             by_part.setdefault((split, one.part), []).append(one)
     old = [part.split for part in store.parts]
     mixed = {split for split, _ in by_part if len({old[part] for other, part in by_part if other == split}) > 1}
-    parts, heads, numbers = [], {}, dict.fromkeys(mixed, (1, 1))
+    parts: list[ChosenPart] = []
+    heads: dict[str, str] = {}
+    numbers: dict[str, Ids] = dict.fromkeys(mixed, (1, 1))
     for (split, number), images in sorted(by_part.items(), key=lambda one: one[0][1]):
         names = _names(by_part, split) if split in mixed else {}
         first = numbers.get(split)

@@ -11,8 +11,8 @@ from pathlib import Path
 from assets.errors import SynthError
 from assets.limits import COCO_BYTES, check_file
 from dataset.coco_reader import HINT, CocoContent, images_of, read_content
-from dataset.review_csv import is_review_csv
-from dataset.review_source import reviewed_labels
+from dataset.review.labels import reviewed_labels
+from dataset.review.table import is_review_csv
 
 # How many file names, evenly spread, are tried to find the folder of the images: some may be missing.
 TRIED = 20

@@ -35,7 +35,7 @@ ORDER = {
     "assets/packages": ("packshots", "facts", "print", "shapes", "kinds", "build", "store"),
     "dataset": (
         *("problems", "values", "masks", "records", "categories", "images", "tables", "storage", "coco_writer"),
-        *("shards", "checksums", "layout", "coco_reader", "review_csv", "review_source", "find", "spool"),
+        *("shards", "checksums", "layout", "coco_reader", "review", "find", "spool"),
         *("shop", "coco_spool", "store", "chosen", "formats", "identity"),
     ),
     "render": (

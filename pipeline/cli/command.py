@@ -15,7 +15,19 @@ from pipeline.cli.output import report_options, reporting, reporting_mistakes
 # Order of the panels of the help, after panels that only one command has.
 GENERAL = "General"
 PANELS = (
-    *("Options", "Method", "Data", "Stream", "Gallery", "Coverage", "Scenes", "Rendering", "Crops", "Model"),
+    *(
+        "Options",
+        "Method",
+        "Data",
+        "Selection",
+        "Stream",
+        "Gallery",
+        "Coverage",
+        "Scenes",
+        "Rendering",
+        "Crops",
+        "Model",
+    ),
     "Training",
     *("Detection", "Decision", "Evaluation", "Output", "Compute", GENERAL),
 )

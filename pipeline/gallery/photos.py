@@ -15,7 +15,7 @@ from assets.errors import SynthError
 from assets.limits import GALLERY_PHOTOS
 from assets.plurals import first_few
 from dataset.images import read_image
-from dataset.review_csv import BY_PEOPLE, Reviewed, ReviewedBox, missing_images, read_reviewed
+from dataset.review.table import BY_PEOPLE, Reviewed, ReviewedBox, missing_images, read_reviewed
 from detectors.recognition.embedder.crops import prepare_crop
 from detectors.recognition.gallery.embedders import embedder_info, embedder_path, load_embedder_of, load_on_one_thread
 from detectors.recognition.gallery.open import Gallery, open_gallery

@@ -177,14 +177,15 @@ def _by_group(seen: Sequence[Seen], division: SplitSettings) -> list[str]:
         # The number of images counts like one more product.
         counts[len(kinds)] = len(places)
         shown[group] = np.array(list(counts)), np.array(list(counts.values()), float)
-        np.add.at(totals, shown[group][0], shown[group][1])
+    for rows, numbers in shown.values():
+        np.add.at(totals, rows, numbers)
     lacking = shares[:, None] * totals
     chosen = [""] * len(seen)
     for group in sorted(groups, key=lambda one: (-len(groups[one]), _draw(division.seed, one))):
-        rows, counts = shown[group]
-        need = lacking[:, rows] @ (counts / totals[rows])
+        rows, numbers = shown[group]
+        need = lacking[:, rows] @ (numbers / totals[rows])
         best = int(np.argmax(need))
-        lacking[best, rows] -= counts
+        lacking[best, rows] -= numbers
         for place in groups[group]:
             chosen[place] = division.shares[best][0]
     return chosen

@@ -43,28 +43,28 @@ class FilterSettings:
     nothing at all, which teaches that they are background.
     """
 
-    splits: Annotated[tuple[str, ...], Option("Only images of this split (repeatable).", "Images", "--split")] = ()
-    recipes: Annotated[tuple[str, ...], Option("Only images of this recipe (repeatable).", "Images", "--recipe")] = ()
+    splits: Annotated[tuple[str, ...], Option("Only this split (repeatable).", "Selection", "--split")] = ()
+    recipes: Annotated[tuple[str, ...], Option("Only this recipe (repeatable).", "Selection", "--recipe")] = ()
     only: Annotated[
-        Path | None, Option("Only images listed in this file, a name per line.", "Images", exists="file")
+        Path | None, Option("Only images listed in this file, a name per line.", "Selection", exists="file")
     ] = None
-    skus: Annotated[tuple[str, ...], Option("Only products of this SKU (repeatable).", "Products", "--sku")] = ()
+    skus: Annotated[tuple[str, ...], Option("Only products of this SKU (repeatable).", "Selection", "--sku")] = ()
     min_visibility: Annotated[
-        float, Option("Only products of which this share is visible.", "Products", minimum=0, maximum=1)
+        float, Option("Only products of which this share is visible.", "Selection", minimum=0, maximum=1)
     ] = 0.0
     min_side: Annotated[
-        float, Option("Only products whose box has no side shorter than this, pixels.", "Products", minimum=0)
+        float, Option("Only products whose box has no side shorter than this, pixels.", "Selection", minimum=0)
     ] = 0.0
-    others: Annotated[Literal["ignore", "drop"], Option("What becomes of other products.", "Products")] = "ignore"
-    keep_empty: Annotated[bool, Option("Keep images without any such product.", "Images")] = False
+    others: Annotated[Literal["ignore", "drop"], Option("What becomes of other products.", "Selection")] = "ignore"
+    keep_empty: Annotated[bool, Option("Keep images without any such product.", "Selection")] = False
 
 
 @dataclass(frozen=True)
 class SampleSettings:
     """Settings of a sample. count: of images, each split in its share."""
 
-    count: Annotated[int, Option("Number of images.", "Images", minimum=1, metavar="N")]
-    seed: Annotated[int, Option("Random seed.", "Images", minimum=0, maximum=MAX_SEED)] = 0
+    count: Annotated[int, Option("Number of images.", "Selection", minimum=1, metavar="N")]
+    seed: Annotated[int, Option("Random seed.", "Selection", minimum=0, maximum=MAX_SEED)] = 0
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class SplitSettings:
     """Settings of a division. by: what is never divided. shares: name and share of each split, sum 1."""
 
     shares: Annotated[
-        Shares, Option("Splits and their shares, e.g. train:0.8,val:0.2.", "Splits", "--split", parse="splits")
+        Shares, Option("Splits and their shares, e.g. train:0.8,val:0.2.", "Output", "--split", parse="splits")
     ] = (("train", 0.8), ("val", 0.2))
     by: Annotated[
         GroupKind, Option("What is never divided; sku: no product of a later split is in an earlier one.")
     ] = "group"
-    seed: Annotated[int, Option("Random seed.", "Splits", minimum=0, maximum=MAX_SEED)] = 0
+    seed: Annotated[int, Option("Random seed.", "Output", minimum=0, maximum=MAX_SEED)] = 0

@@ -1,7 +1,7 @@
 """Cases for review by a person after a recognition: close calls, and products called unknown.
 
 review/index.html      the closest calls and the most similar unknown crops, to be decided by click or key
-review/decisions.csv   all boxes of their images, in the format that the page exports (dataset/review_csv.py)
+review/decisions.csv   all boxes of their images, in the format that the page exports (dataset/review/table.py)
 review/review.jsonl    every close call
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assets.files.atomic import write_atomic
-from dataset.review_csv import ReviewedBox, cells_of
+from dataset.review.table import ReviewedBox, cells_of
 from detectors.evaluate.page.images import save_jpeg
 from detectors.predict.input_images import InputImage, turned_in_place
 from detectors.recognition.embedder.crops import prepare_crop

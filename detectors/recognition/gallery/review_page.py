@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assets.files.atomic import write_atomic
-from dataset.review_csv import COLUMNS, write_rows
+from dataset.review.table import COLUMNS, write_rows
 from detectors.evaluate.page.templates import open_templates
 from detectors.recognition.gallery.decision import Decision, Verdict
 from detectors.recognition.gallery.open import Gallery

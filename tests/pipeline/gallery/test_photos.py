@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from dataset.review_csv import NEEDED
+from dataset.review.table import NEEDED
 from detectors.recognition.embedder.load import Embedder, load_embedder
 from detectors.recognition.gallery.clean import clean_gallery
 from detectors.recognition.gallery.embedders import embedder_info, keep_embedder

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset.review_csv import read_reviewed
+from dataset.review.table import read_reviewed
 from detectors.augment import Letterbox
 from detectors.predict.input_images import InputImage, read_upright
 from detectors.predict.inputs import Input

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from assets.errors import SynthError
-from dataset.review_csv import COLUMNS, ReviewedBox, cells_of, read_reviewed, write_rows
+from dataset.review.table import COLUMNS, ReviewedBox, cells_of, read_reviewed, write_rows
 from detectors.data.image_set import IGNORED
 from detectors.data.prepare import read_one
 from detectors.data.settings import DataSettings

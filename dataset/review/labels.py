@@ -8,7 +8,7 @@ from pathlib import Path
 from assets.errors import SynthError
 from dataset.coco_reader import CocoContent
 from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord, InfoRecord
-from dataset.review_csv import NAMED, ReviewedBox, missing_images, read_reviewed
+from dataset.review.table import NAMED, ReviewedBox, missing_images, read_reviewed
 
 
 def reviewed_labels(file: Path, images: Path | None) -> tuple[Path, CocoContent]:
