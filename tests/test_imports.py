@@ -188,7 +188,9 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     assert sorted(waiting) == []
 
 
-@pytest.mark.parametrize("folder", [*folders(), "benchmarks", "benchmarks/scale", "benchmarks/twin"])
+@pytest.mark.parametrize(
+    "folder", [*folders(), "benchmarks", "benchmarks/lectures", "benchmarks/scale", "benchmarks/twin"]
+)
 def test_folders_stay_small_and_files_do_not_repeat_their_names(folder: str) -> None:
     files = [file for file in (ROOT / folder).iterdir() if file.is_file()]
     assert len(files) <= MAX_FILES, f"{folder} has {len(files)} files of its own"

@@ -77,7 +77,7 @@ class RowData(FileModel):
 
 
 class RowSettings(FileModel):
-    """How a row was made. backbone: None for the detector's own. weights: what was asked for.
+    """How a row was made. backbone: None for the detector's own. weights: that it started from.
 
     threads: of training and measurements. device: "cpu" or "cuda".
     """

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from assets.progress import duration_text
 from detectors.bench.rows import RowRecord
@@ -111,12 +112,13 @@ def timed_rows(rows: Sequence[RowRecord]) -> list[RowRecord]:
 
 
 def setting_text(row: RowRecord) -> str:
-    """Return backbone, size and proposals of a row as text."""
+    """Return backbone, size, proposals and first weights of a row as text."""
     if row.settings is None:
         return ""
     one = row.settings
     parts = [one.backbone or "", f"{one.width}x{one.height}"]
     parts += [f"{one.proposals} proposals"] if one.proposals else []
+    parts += [f"weights {Path(one.weights).name}"]
     return ", ".join(part for part in parts if part)
 
 
@@ -127,11 +129,23 @@ def table_csv(rows: Sequence[RowRecord]) -> str:
     columns, front = columns_of(rows), {row.name for row in pareto_front(rows)}
     heads = [f"{column.name} {column.unit}".strip() for column in columns]
     writer.writerow(
-        ["name", "detector", "backbone", "width", "height", "proposals", *heads, "pareto", "status", "reason"]
+        [
+            "name",
+            "detector",
+            "backbone",
+            "width",
+            "height",
+            "proposals",
+            "initial weights",
+            *heads,
+            "pareto",
+            "status",
+            "reason",
+        ]
     )
     for row in sort_rows(rows):
         one = row.settings
-        how = [one.backbone or "", one.width, one.height, one.proposals or ""] if one else [""] * 4
+        how = [one.backbone or "", one.width, one.height, one.proposals or "", one.weights] if one else [""] * 5
         values = [column.value(row) for column in columns]
         numbers = [f"{value:.9g}" if math.isfinite(value) else "" for value in values]
         where = "yes" if row.name in front else ""

@@ -14,6 +14,7 @@ from pydantic import Field
 from rich.console import Console
 from torch import nn
 
+from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.models import FileModel, read_model
 from assets.limits import DATASET_JSON
@@ -29,6 +30,7 @@ from detectors.bench.measure import (
 from detectors.bench.rows import PlannedRow, RowCosts, RowData, RowRecord, RowSettings, RowTimes
 from detectors.bench.settings import STEPS, BenchSettings
 from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_model, versions
+from detectors.checkpoints.weights import NONE
 from detectors.data.image_set import ImageSet, Predictions, open_images
 from detectors.data.mix import TrainingStream, stream
 from detectors.data.settings import DataSettings
@@ -46,6 +48,8 @@ from detectors.training.summary import TrainSummary
 RUN, PILOT, PROGRESS, PAGE = "run", "pilot", "training.json", "evaluation"
 # Steps of the training that finds out how many of them fit into the minutes.
 PILOT_STEPS = 10
+# Weights that are published for other networks than a detector's.
+UNSUITED = ("weights-mismatch", "weights-unavailable")
 # Images in memory, which are timed in turns.
 MAX_IMAGES = 32
 SHOWN = 6
@@ -54,10 +58,11 @@ SHOWN = 6
 class TrainingProgress(FileModel):
     """The content of training.json of a row. steps: of the whole training. seconds: of all calls that ended in order.
 
-    memory_mb: the most that a call took.
+    memory_mb: the most that a call took. weights: that it started from.
     """
 
     steps: Annotated[int, Field(ge=1)]
+    weights: str
     seconds: Annotated[float, Field(ge=0)] = 0.0
     images_per_second: Annotated[float, Field(ge=0)] = 0.0
     memory_mb: Annotated[float, Field(ge=0)] | None = None
@@ -88,10 +93,10 @@ def train_row(settings: BenchSettings, row: PlannedRow, folder: Path) -> bool:
         return True
     console = Console(width=160)
     if progress is None:
-        progress = TrainingProgress(steps=_count_steps(settings, row, folder, console))
+        progress = _begin(settings, row, folder, console)
         _save(folder, progress)
     peak = MemoryPeak(pick_device(settings.device))
-    summary = _train(settings, row, folder / RUN, progress.steps, console)
+    progress, summary = _train_from_fitting(settings, row, folder / RUN, progress, console)
     memory = [size for size in (progress.memory_mb, peak.read()) if size is not None]
     rate = summary.images_per_second or progress.images_per_second
     sizes = {"memory_mb": max(memory) if memory else None, "images": sum(summary.drawn.values())}
@@ -104,30 +109,48 @@ def _save(folder: Path, progress: TrainingProgress) -> None:
     write_atomic(folder / PROGRESS, json.dumps(progress.model_dump()).encode())
 
 
-def _count_steps(settings: BenchSettings, row: PlannedRow, folder: Path, console: Console) -> int:
-    """Return the steps of a training: as asked for, or as many as fit into the minutes, by a short training."""
+def _begin(settings: BenchSettings, row: PlannedRow, folder: Path, console: Console) -> TrainingProgress:
+    """Return what a training is to be: its steps as asked for, or as many as a short training says fit the minutes."""
     if settings.minutes is None:
-        return settings.steps or STEPS
+        return TrainingProgress(steps=settings.steps or STEPS, weights=settings.weights)
     shutil.rmtree(folder / PILOT, ignore_errors=True)
-    summary = _train(settings, row, folder / PILOT, PILOT_STEPS, console)
+    pilot = TrainingProgress(steps=PILOT_STEPS, weights=settings.weights)
+    pilot, summary = _train_from_fitting(settings, row, folder / PILOT, pilot, console)
     shutil.rmtree(folder / PILOT, ignore_errors=True)
     if not summary.finished:
         raise KeyboardInterrupt
-    return max(round(60 * settings.minutes * summary.images_per_second / settings.batch), PILOT_STEPS)
+    steps = round(60 * settings.minutes * summary.images_per_second / settings.batch)
+    return TrainingProgress(steps=max(steps, PILOT_STEPS), weights=pilot.weights)
 
 
-def _train(settings: BenchSettings, row: PlannedRow, out: Path, steps: int, console: Console) -> TrainSummary:
+def _train_from_fitting(
+    settings: BenchSettings, row: PlannedRow, out: Path, progress: TrainingProgress, console: Console
+) -> tuple[TrainingProgress, TrainSummary]:
+    """Train; a detector that the weights do not suit starts from nothing, which the returned progress says."""
+    try:
+        return progress, _train(settings, row, out, progress, console)
+    except SynthError as error:
+        if error.code not in UNSUITED or progress.weights == NONE:
+            raise
+        console.print(f"{error}\nit starts from nothing", highlight=False, markup=False)
+        progress = progress.model_copy(update={"weights": NONE})
+        return progress, _train(settings, row, out, progress, console)
+
+
+def _train(
+    settings: BenchSettings, row: PlannedRow, out: Path, progress: TrainingProgress, console: Console
+) -> TrainSummary:
     training = TrainSettings(
         data=data_settings(settings),
         out=out,
         detector=row.detector,
         detector_options=_options(settings, row),
         backbone=row.backbone,
-        weights=settings.weights,
+        weights=progress.weights,
         size=row.size,
         augment=settings.augment,
         epochs=1,
-        epoch_images=steps * settings.batch,
+        epoch_images=progress.steps * settings.batch,
         batch=settings.batch,
         learning_rate=settings.learning_rate,
         seed=settings.seed,
@@ -183,7 +206,7 @@ def measure_row(settings: BenchSettings, row: PlannedRow, folder: Path) -> RowRe
         name=row.name,
         status="done",
         asked=row.detector,
-        settings=_settings_of(settings, row, checkpoint, device.type),
+        settings=_settings_of(settings, row, checkpoint, device.type, folder),
         data=_data_of(folder, truth),
         metrics={metric.name: _number(metric.value) for metric in report.metrics},
         low=_number(interval.low) if interval else None,
@@ -242,8 +265,10 @@ def _judge(settings: BenchSettings, checkpoint: Checkpoint, model: nn.Module, tr
     return report
 
 
-def _settings_of(settings: BenchSettings, row: PlannedRow, checkpoint: Checkpoint, device: str) -> RowSettings:
-    spec = checkpoint.spec
+def _settings_of(
+    settings: BenchSettings, row: PlannedRow, checkpoint: Checkpoint, device: str, folder: Path
+) -> RowSettings:
+    spec, progress = checkpoint.spec, read_progress(folder)
     return RowSettings(
         detector=spec.detector,
         backbone=spec.backbone,
@@ -253,7 +278,7 @@ def _settings_of(settings: BenchSettings, row: PlannedRow, checkpoint: Checkpoin
         options=dict(spec.options),
         steps=checkpoint.step,
         batch=settings.batch,
-        weights=settings.weights,
+        weights=progress.weights if progress else settings.weights,
         augment=settings.augment,
         seed=settings.seed,
         threads=settings.used_threads,

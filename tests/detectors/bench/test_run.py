@@ -15,6 +15,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from assets.errors import SynthError
 from detectors.bench import run as module
 from detectors.bench import work
 from detectors.bench.processes import Ending
@@ -168,15 +169,38 @@ def test_minutes_become_steps(settings: BenchSettings, monkeypatch: pytest.Monke
     """At 6 images/s in batches of 2, half a minute is 90 steps; they stay the same when a row is resumed."""
     called: list[tuple[str, int]] = []
 
-    def train(settings: Any, row: Any, out: Path, steps: int, console: Any) -> Any:
-        called.append((out.name, steps))
-        return work.TrainSummary(out, True, steps, {}, {"real": 2 * steps}, images_per_second=6.0, seconds=5.0)
+    def train(settings: Any, row: Any, out: Path, progress: Any, console: Any) -> Any:
+        called.append((out.name, progress.steps))
+        return work.TrainSummary(out, True, progress.steps, {}, {"real": 9}, images_per_second=6.0, seconds=5.0)
 
     monkeypatch.setattr(work, "_train", train)
     settings = replace(settings, steps=None, minutes=0.5)
     row = module.PlannedRow("a", "yolo")
     assert train_row(settings, row, tmp_path) and train_row(settings, row, tmp_path)
     assert called == [("pilot", 10), ("run", 90)]
+
+
+def test_weights_that_do_not_suit_a_detector_are_left_out(
+    settings: BenchSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The row says that it started from nothing; other mistakes stay mistakes."""
+    called: list[str] = []
+
+    def train(settings: Any, row: Any, out: Path, progress: Any, console: Any) -> Any:
+        called.append(progress.weights)
+        if progress.weights != "none":
+            raise SynthError("no", code=code)
+        return work.TrainSummary(out, True, progress.steps, {})
+
+    monkeypatch.setattr(work, "_train", train)
+    row, settings = module.PlannedRow("a", "yolo"), replace(settings, weights="packaged")
+    code = "weights-unavailable"
+    assert train_row(settings, row, tmp_path / "a") and called == ["packaged", "none"]
+    progress = work.read_progress(tmp_path / "a")
+    assert progress is not None and progress.weights == "none"
+    code = "masks-missing"
+    with raises("masks-missing"):
+        train_row(settings, row, tmp_path / "b")
 
 
 def test_bad_data_ends_it_before_anything_is_trained(settings: BenchSettings, tmp_path: Path) -> None:
