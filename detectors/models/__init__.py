@@ -25,6 +25,7 @@ DETECTORS = {
     "fasterrcnn_mobilenet_320": "detectors.models.region_based.fasterrcnn_mobilenet_320",
     "fcn": "detectors.models.dense.fcn",
     "fcos": "detectors.models.one_stage.fcos",
+    "hourglass": "detectors.models.dense.hourglass",
     "maskrcnn": "detectors.models.region_based.maskrcnn",
     "retinanet": "detectors.models.one_stage.retinanet",
     "segnet": "detectors.models.dense.segnet",

@@ -42,6 +42,7 @@ CASES = (
     ("fasterrcnn", 55, 4, 0.003, SMALL),
     ("fcn", 60, 4, 0.003, SMALL),
     ("fcos", 50, 4, 0.003, SMALL),
+    ("hourglass", 120, 4, 0.003, SMALL),
     ("maskrcnn", 50, 4, 0.003, SMALL),
     ("retinanet", 60, 4, 0.003, SMALL),
     ("segnet", 130, 4, 0.005, SMALL),
@@ -73,7 +74,7 @@ def render_few(folder: Path) -> Path:
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     command = ["render", "--sku-list", str(folder / "skus.csv"), "--recipe", str(folder / "recipe.yaml")]
-    command += ["--scenes", str(IMAGES), "--size", "160x128", "--out", str(folder / "set")]
+    command += ["--scenes", str(IMAGES), "--size", "160x128", "--keypoints", "--out", str(folder / "set")]
     with work_here():
         done = CliRunner().invoke(main, command)
     if done.exit_code and "OpenGL" in done.output:

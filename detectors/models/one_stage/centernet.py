@@ -90,7 +90,7 @@ class CenterNet(nn.Module):
         count = max(1, sum(len(target["boxes"]) for target in targets))
         shape = peaks.heat.shape[1:]
         truth = torch.stack([heat_map(target, shape, self.formula) for target in targets])
-        kept = torch.stack([_counted(target, shape) for target in targets])[:, None] | (truth == 1)
+        kept = torch.stack([counted_cells(target, shape) for target in targets])[:, None] | (truth == 1)
         size, offset = peaks.heat.sum() * 0, peaks.heat.sum() * 0
         for place, target in enumerate(targets):
             columns, rows, within, sides = centres_of(target["boxes"], shape)
@@ -105,7 +105,7 @@ class CenterNet(nn.Module):
     def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
         """Return the boxes at the peaks: the cells that no neighbour exceeds."""
         peaks = self._predict(images)
-        scores, boxes = peaks.heat.sigmoid(), _boxes(peaks)
+        scores, boxes = peaks.heat.sigmoid(), boxes_of_peaks(peaks)
         # The 3 x 3 maximum in place of suppression of overlapping boxes (section 4).
         tops = scores * (functional.max_pool2d(scores, 3, 1, 1) == scores)
         size = (self.spec.width, self.spec.height)
@@ -116,7 +116,7 @@ class CenterNet(nn.Module):
         """Return the logits and boxes of all cells."""
         peaks = self._predict(images)
         logits = peaks.heat.flatten(2).transpose(1, 2).flatten(0, 1)
-        return SoftOutputs({"cells": SoftHead(logits, _boxes(peaks).flatten(0, 1))})
+        return SoftOutputs({"cells": SoftHead(logits, boxes_of_peaks(peaks).flatten(0, 1))})
 
     def _predict(self, images: Tensor) -> Peaks:
         (maps,) = self.features(images)
@@ -180,7 +180,7 @@ def focal_loss(logits: Tensor, truth: Tensor) -> Tensor:
     return torch.where(truth == 1, peak, other)
 
 
-def _counted(target: dict[str, Tensor], shape: torch.Size) -> Tensor:
+def counted_cells(target: dict[str, Tensor], shape: torch.Size) -> Tensor:
     """Return the (h, w) cells that do not lie mostly in ignored regions."""
     rows, columns = (torch.arange(side, device=target["boxes"].device) * STRIDE for side in shape[-2:])
     corners = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), 2).reshape(-1, 2)
@@ -188,7 +188,7 @@ def _counted(target: dict[str, Tensor], shape: torch.Size) -> Tensor:
     return (covered_by(cells, target["ignored"]) <= MOSTLY_IGNORED).view(*shape[-2:])
 
 
-def _boxes(peaks: Peaks) -> Tensor:
+def boxes_of_peaks(peaks: Peaks) -> Tensor:
     """Return the (B, h w, 4) boxes in pixels around all cells."""
     rows, columns = (torch.arange(side, device=peaks.heat.device) for side in peaks.heat.shape[-2:])
     cells = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))

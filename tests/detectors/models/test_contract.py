@@ -55,6 +55,7 @@ def target(boxes: list[list[float]], ignored: list[list[float]], spec: ModelSpec
         "labels": torch.arange(len(boxes)),
         "ignored": torch.tensor(ignored, dtype=torch.float32).reshape(-1, 4),
         "masks": torch.ones(len(boxes), spec.height, spec.width, dtype=torch.uint8),
+        "keypoints": torch.tensor([[20.0, 30.0, 2.0]]).expand(len(boxes), 8, 3),
     }
 
 
