@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assets.color import distinct_color
+from assets.plurals import count_of
 from detectors.data.image_set import Classes
 from detectors.evaluate.page.images import Mark, plot_marks
 from detectors.explain.filters import TopPatch
@@ -29,17 +30,18 @@ MAX_ASSIGNED = 200
 TILE, GAP = 150, 6
 
 
-def plot_stage(
-    image: Pixels, stage: DetectionStage, classes: Classes, threshold: float, truth: NDArray[np.float32] | None
-) -> bytes:
-    """Return a PNG of a step: the best boxes, or places assigned to true boxes in their colours, or some of the others.
+def plot_stage(image: Pixels, stage: DetectionStage, classes: Classes, threshold: float) -> bytes:
+    """Return a PNG of a step: its best boxes, or one place of each shape where it has no scores.
 
-    image: (H, W, 3) of the network's input. truth: (M, 4) boxes. threshold: of scores; if none reaches it, the best.
+    image: (H, W, 3) of the network's input. threshold: of scores; if none reaches it, the best ten.
     """
-    marks = _assigned_marks(stage, truth) if stage.matched is not None else []
-    if not marks:
-        marks = _scored_marks(stage, classes, threshold) if stage.scores is not None else _place_marks(stage)
+    marks = _scored_marks(stage, classes, threshold) if stage.scores is not None else _place_marks(stage, image)
     return _marked(image, marks)
+
+
+def plot_assigned(image: Pixels, stage: DetectionStage, truth: NDArray[np.float32]) -> bytes:
+    """Return a PNG of the places of a step that are assigned to true boxes (M, 4), in the colours of these."""
+    return _marked(image, _assigned_marks(stage, truth))
 
 
 def plot_truth(image: Pixels, truth: NDArray[np.float32] | None, labels: Sequence[int], classes: Classes) -> bytes:
@@ -84,14 +86,14 @@ def sample_shapes(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[
     return rows[:MAX_BOXES]
 
 
-def _assigned_marks(stage: DetectionStage, truth: NDArray[np.float32] | None) -> list[Mark]:
+def _assigned_marks(stage: DetectionStage, truth: NDArray[np.float32]) -> list[Mark]:
     assert stage.matched is not None
     matched, boxes = stage.matched.cpu().numpy(), _boxes(stage)
     rows = np.flatnonzero(matched >= 0)
     marks = [Mark(boxes[row], distinct_color(int(matched[row])), True) for row in rows[:MAX_ASSIGNED]]
-    for place, box in enumerate(truth if truth is not None else ()):
-        count = int((matched == place).sum())
-        marks.append(Mark(np.asarray(box, np.float64), distinct_color(place), False, f"{count} places"))
+    for place, box in enumerate(truth):
+        count = count_of(int((matched == place).sum()), "place")
+        marks.append(Mark(np.asarray(box, np.float64), distinct_color(place), False, count))
     return marks
 
 
@@ -109,12 +111,9 @@ def _scored_marks(stage: DetectionStage, classes: Classes, threshold: float) -> 
     return marks[::-1]  # the best is drawn last, on top of the others
 
 
-def _place_marks(stage: DetectionStage) -> list[Mark]:
+def _place_marks(stage: DetectionStage, image: Pixels) -> list[Mark]:
     boxes = _boxes(stage)
-    if not len(boxes):
-        return []
-    middle = (float(boxes[:, [0, 2]].mean()) * 2, float(boxes[:, [1, 3]].mean()) * 2)
-    rows = sample_shapes(boxes.astype(np.float32), (round(middle[0]), round(middle[1])))
+    rows = sample_shapes(boxes.astype(np.float32), (image.shape[1], image.shape[0]))
     return [Mark(boxes[row], distinct_color(place), False) for place, row in enumerate(rows)]
 
 

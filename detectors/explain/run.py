@@ -24,7 +24,7 @@ from detectors.evaluate.page.templates import open_templates
 from detectors.evaluate.report import json_text
 from detectors.explain.filters import TopPatch, as_input, top_patches
 from detectors.explain.maps import FeatureLevel, feature_levels
-from detectors.explain.plots import plot_level, plot_patches, plot_stage, plot_truth
+from detectors.explain.plots import plot_assigned, plot_level, plot_patches, plot_stage, plot_truth
 from detectors.explain.settings import ExplainSettings
 from detectors.explain.stages import explain_detector
 from detectors.explain.truth import find_sample, require_sample
@@ -50,6 +50,7 @@ class StageCounts:
     above: int | None
     matched: int | None
     picture: str
+    assigned: str
 
 
 @dataclass(frozen=True)
@@ -180,9 +181,11 @@ def _fitted(images: ImageSet, order: Sequence[int], size: tuple[int, int]) -> It
 def _write_stage(
     out: Path, number: int, stage: DetectionStage, read: _Input, detector: LoadedDetector, threshold: float
 ) -> StageCounts:
-    name = f"{PICTURES}/stage-{number}.png"
-    truth = read.target["boxes"].numpy() if read.target is not None else None
-    write_atomic(out / name, plot_stage(read.pixels, stage, detector.checkpoint.classes, threshold, truth))
+    name, assigned = f"{PICTURES}/stage-{number}.png", ""
+    write_atomic(out / name, plot_stage(read.pixels, stage, detector.checkpoint.classes, threshold))
+    if stage.matched is not None and read.target is not None:
+        assigned = f"{PICTURES}/assigned-{number}.png"
+        write_atomic(out / assigned, plot_assigned(read.pixels, stage, read.target["boxes"].numpy()))
     return StageCounts(
         stage.name,
         stage.meaning,
@@ -190,6 +193,7 @@ def _write_stage(
         None if stage.scores is None else int((stage.scores >= threshold).sum()),
         None if stage.matched is None else int((stage.matched >= 0).sum()),
         name,
+        assigned,
     )
 
 

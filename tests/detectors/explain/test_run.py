@@ -17,7 +17,7 @@ from torch import Tensor
 
 from detectors.data.class_match import Classes
 from detectors.evaluate.page.images import Color
-from detectors.explain.plots import MAX_BOXES, PLAIN, plot_stage, sample_shapes, shown_rows
+from detectors.explain.plots import MAX_BOXES, PLAIN, plot_assigned, plot_stage, sample_shapes, shown_rows
 from detectors.explain.stages import explain_detector
 from detectors.models.interface import DetectionStage, SoftHead, SoftOutputs
 from pipeline.cli.main import main
@@ -68,11 +68,11 @@ def has_line(picture: np.ndarray, color: Color, box: tuple[int, int, int, int]) 
 
 def test_boxes_are_drawn_where_they_are() -> None:
     stage = DetectionStage("x", "y", BOX, scores=torch.tensor([0.9]))
-    picture = pixels(plot_stage(IMAGE, stage, CLASSES, 0.5, None))
+    picture = pixels(plot_stage(IMAGE, stage, CLASSES, 0.5))
     scale = picture.shape[1] / IMAGE.shape[1]
     at = tuple(round(scale * edge) for edge in (100, 50, 200, 150))
     assert has_line(picture, PLAIN, at) and not has_line(picture, PLAIN, (at[0] + 40, *at[1:]))  # type: ignore[arg-type]
-    small = pixels(plot_stage(IMAGE[:24, :48], DetectionStage("x", "y", BOX / 10), CLASSES, 0.5, None))
+    small = pixels(plot_stage(IMAGE[:24, :48], DetectionStage("x", "y", BOX / 10), CLASSES, 0.5))
     assert small.shape[1] >= 480
 
 
@@ -82,7 +82,7 @@ def test_places_of_a_true_box_have_its_colour() -> None:
     places = torch.tensor([[20.0, 20, 60, 100], [300, 20, 380, 200], [100, 20, 160, 200]])
     stage = DetectionStage("x", "y", places, matched=torch.tensor([0, -1, 1]))
     truth = np.array([[10, 10, 70, 110], [90, 10, 170, 220]], np.float32)
-    picture = pixels(plot_stage(IMAGE, stage, CLASSES, 0.5, truth))
+    picture = pixels(plot_assigned(IMAGE, stage, truth))
     scale = picture.shape[1] / IMAGE.shape[1]
 
     def drawn(color: Color, box: list[float]) -> bool:
@@ -136,7 +136,11 @@ def test_the_page_of_a_trained_detector(run_folder: Path, labelled: Path, tmp_pa
     assert "<script>" not in page and "&lt;script&gt;" in page
     pictures = {file.name for file in (tmp_path / "out" / "pictures").iterdir()}
     kinds = ("stage", "features", "filters")
-    assert pictures == {"input.png", *(f"{kind}-{number}.png" for kind in kinds for number in (1, 2, 3))}
+    assert pictures == {
+        "input.png",
+        "assigned-1.png",
+        *(f"{kind}-{number}.png" for kind in kinds for number in (1, 2, 3)),
+    }
     assert all(f"pictures/{name}" in page for name in pictures)
     assert json.loads((tmp_path / "out" / "explanation.json").read_text())["detector"] == "yolo"
 
