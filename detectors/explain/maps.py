@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Features = Callable[[Tensor], list[Tensor]]
-# Pixels with less than this share of the largest gradient are hardly seen.
-SEEN = 0.05
+# Share of the squared gradient within what a cell is said to see.
+SEEN = 0.75
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +41,11 @@ def _strongest(maps: NDArray[np.float32], count: int) -> tuple[int, ...]:
 
 
 def receptive_field(features: Features, images: Tensor, level: int) -> tuple[int, int]:
-    """Return width and height of what the middle cell of a level sees: pixels of 5 % of the largest gradient or more.
+    """Return width and height of what the middle cell of a level sees: itself and a margin that holds most of it.
 
-    This effective receptive field is smaller than the theoretical one (Luo et al. 2016, arXiv 1701.04128). A level that
-    passes no gradient to the image has that of its stride.
+    That is three quarters of the squared gradient of the cell's channels. This effective receptive field is smaller
+    than the theoretical one (Luo et al. 2016, arXiv 1701.04128), which norms over the image make as large as the image.
+    A level that passes no gradient sees its own cell.
     """
     height, width = images.shape[-2:]
     with torch.enable_grad():
@@ -57,6 +58,12 @@ def receptive_field(features: Features, images: Tensor, level: int) -> tuple[int
         (gradient,) = torch.autograd.grad(one[0, :, rows // 2, columns // 2].sum(), seen, allow_unused=True)
     if gradient is None or not gradient.abs().amax() > 0:
         return stride
-    magnitude = gradient[0].abs().sum(0)
-    ys, xs = torch.nonzero(magnitude >= SEEN * magnitude.amax(), as_tuple=True)
-    return int(xs.amax() - xs.amin()) + 1, int(ys.amax() - ys.amin()) + 1
+    energy = gradient[0].double().square().sum(0)
+    left, top = columns // 2 * width // columns, rows // 2 * height // rows
+    for margin in range(max(height, width)):
+        near = energy[
+            max(top - margin, 0) : top + stride[1] + margin, max(left - margin, 0) : left + stride[0] + margin
+        ]
+        if near.sum() >= SEEN * energy.sum():
+            break
+    return min(stride[0] + 2 * margin, width), min(stride[1] + 2 * margin, height)

@@ -32,8 +32,9 @@ def test_levels_strongest_channels_and_what_they_see() -> None:
     assert coarse.maps.shape == (3, 4, 6) and coarse.strongest == (1, 0)
     assert coarse.maps[0, 1, 2] == 1 and coarse.maps[0].sum() == 1
     assert coarse.sees == (4, 4)
-    # The twofold sum weighs the ends of its 5 pixels 1/9 of the middle (1 2 3 2 1, squared at corners: 1/81).
-    assert fine.sees == (5, 5)
+    # The twofold sum weighs its 5 x 5 pixels 1 2 3 2 1 in both directions: the inner 3 x 3 hold (17 / 19)^2 = 0.80 of
+    # the squares, the middle alone (9 / 19)^2.
+    assert fine.sees == (3, 3)
 
 
 def test_what_passes_no_gradient_sees_its_stride() -> None:
