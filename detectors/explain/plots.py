@@ -44,6 +44,20 @@ def plot_assigned(image: Pixels, stage: DetectionStage, truth: NDArray[np.float3
     return _marked(image, _assigned_marks(stage, truth))
 
 
+def plot_segments(image: Pixels, pixels: NDArray[np.int64], classes: Classes) -> bytes:
+    """Return a PNG of the class of each pixel (H, W), -1 for background, in its colour over the image."""
+    mixed = image.astype(np.float32) * 0.4
+    shown = [int(label) for label in np.unique(pixels) if 0 <= label < len(classes)]
+    for label in shown:
+        mixed[pixels == label] += 0.6 * np.array(class_color(label), np.float32)
+    marks = []
+    for label in shown:
+        rows, columns = np.nonzero(pixels == label)
+        edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        marks.append(Mark(np.array(edges, np.float64), class_color(label), False, classes.names[label]))
+    return _marked(mixed.clip(0, 255).astype(np.uint8), marks[:MAX_WORDS])
+
+
 def plot_truth(image: Pixels, truth: NDArray[np.float32] | None, labels: Sequence[int], classes: Classes) -> bytes:
     """Return a PNG of the network's input with the true boxes, if there are any."""
     boxes = [] if truth is None else list(zip(truth, labels, strict=True))

@@ -24,9 +24,9 @@ from detectors.evaluate.page.templates import open_templates
 from detectors.evaluate.report import json_text
 from detectors.explain.filters import TopPatch, as_input, top_patches
 from detectors.explain.maps import FeatureLevel, feature_levels
-from detectors.explain.plots import plot_assigned, plot_level, plot_patches, plot_stage, plot_truth
+from detectors.explain.plots import plot_assigned, plot_level, plot_patches, plot_segments, plot_stage, plot_truth
 from detectors.explain.settings import ExplainSettings
-from detectors.explain.stages import explain_detector
+from detectors.explain.stages import explain_detector, pixel_classes
 from detectors.explain.truth import find_sample, require_sample
 from detectors.models.detect import fit_image
 from detectors.models.interface import DetectionStage
@@ -68,7 +68,7 @@ class LevelFacts:
 
 @dataclass(frozen=True)
 class ExplainSummary:
-    """What `synth explain --json` prints."""
+    """What `synth explain --json` prints. segments: picture of the classes of pixels, of a detector that has them."""
 
     out: Path
     page: Path
@@ -77,6 +77,7 @@ class ExplainSummary:
     threshold: float
     stages: tuple[StageCounts, ...]
     levels: tuple[LevelFacts, ...]
+    segments: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +116,19 @@ def explain_image(settings: ExplainSettings, console: Console) -> ExplainSummary
         levels=tuple(
             _write_level(out, number, *one, read) for number, one in enumerate(zip(levels, patches, strict=True), 1)
         ),
+        segments=_write_segments(out, detector, images, read),
     )
     _write_page(summary, settings, detector, read)
     return summary
+
+
+def _write_segments(out: Path, detector: LoadedDetector, images: torch.Tensor, read: _Input) -> str:
+    pixels = pixel_classes(detector.model, images)
+    if pixels is None:
+        return ""
+    name = f"{PICTURES}/segments.png"
+    write_atomic(out / name, plot_segments(read.pixels, pixels.cpu().numpy(), detector.checkpoint.classes))
+    return name
 
 
 def _default_folder(settings: ExplainSettings) -> Path:

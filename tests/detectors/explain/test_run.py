@@ -13,13 +13,24 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from detectors.data.class_match import Classes
+from detectors.data.proposals import ProposalSettings
 from detectors.evaluate.page.images import Color
-from detectors.explain.plots import MAX_BOXES, PLAIN, plot_assigned, plot_stage, sample_shapes, shown_rows
-from detectors.explain.stages import explain_detector
+from detectors.explain.plots import (
+    MAX_BOXES,
+    PLAIN,
+    plot_assigned,
+    plot_segments,
+    plot_stage,
+    sample_shapes,
+    shown_rows,
+)
+from detectors.explain.stages import explain_detector, pixel_classes
 from detectors.models.interface import DetectionStage, SoftHead, SoftOutputs
+from detectors.models.region_proposals import ProposalSearch
+from detectors.predict.plot import class_color
 from pipeline.cli.main import main
 from support.sets.shapes import tiny_training, write_shapes
 
@@ -52,6 +63,46 @@ def test_a_detector_without_a_method_of_its_own() -> None:
         detect = Known.detect
 
     assert [stage.name for stage in explain_detector(Plain(), torch.zeros(1, 3, 8, 8)).stages] == ["detections"]
+
+
+def test_proposals_and_classes_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a network searches is its first step, with the true boxes that it overlaps by a half."""
+    proposals = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 4], [20, 0, 30, 8]])
+
+    class Searching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.search = ProposalSearch(ProposalSettings())
+
+        def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
+            self.search(images)
+            return Known().detect(images)
+
+        def segment(self, images: Tensor) -> Tensor:
+            scores = torch.zeros(1, 3, 2, 2)
+            scores[0, 0], scores[0, 2, 1, 0] = 1, 2
+            return scores
+
+    monkeypatch.setattr(ProposalSearch, "forward", lambda self, images: [proposals])
+    target = {"boxes": torch.tensor([[20.0, 0, 30, 10], [0, 0, 10, 10]])}
+    searched, found = explain_detector(Searching(), torch.zeros(1, 3, 8, 8), target).stages
+    assert searched.matched is not None and searched.matched.tolist() == [1, -1, 0] and found.name == "detections"
+    assert searched.boxes.tolist() == proposals.tolist()
+    nothing = {"boxes": torch.zeros(0, 4)}
+    assert explain_detector(Searching(), torch.zeros(1, 3, 8, 8), nothing).stages[0].matched.tolist() == [-1] * 3  # type: ignore[union-attr]
+    classes = pixel_classes(Searching(), torch.zeros(1, 3, 2, 2))
+    assert classes is not None and classes.tolist() == [[-1, -1], [1, -1]]
+    assert pixel_classes(Known(), torch.zeros(1, 3, 2, 2)) is None
+
+
+def test_pixels_are_drawn_in_the_colours_of_their_classes() -> None:
+    labels = np.full((240, 480), -1)
+    labels[100:200, 50:150] = 1
+    picture = pixels(plot_segments(np.full((240, 480, 3), 100, np.uint8), labels, CLASSES))
+    scale = picture.shape[1] / 480
+    inside, outside = picture[round(150 * scale), round(100 * scale)], picture[round(50 * scale), round(300 * scale)]
+    np.testing.assert_allclose(inside, 40 + 0.6 * np.array(class_color(1)), atol=2)
+    np.testing.assert_allclose(outside, [40, 40, 40], atol=2)
 
 
 def pixels(content: bytes) -> np.ndarray:
