@@ -50,7 +50,7 @@ from detectors.models.spec import ModelSpec, OptionValue
 
 LONG_SIDE = 512
 FIXED_SIZE = None
-LEARNING_RATE = 5e-4
+LEARNING_RATE = 1e-3
 NEEDS_MASKS = False
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 BACKBONE_STRIDES = (8, 16, 32)

@@ -16,6 +16,7 @@ from detectors.data.prepare import prepare_training
 from detectors.data.settings import DataSettings
 from detectors.data.shard_prepare import reopen_source
 from detectors.data.shard_set import ShardSet
+from detectors.training.data_options import input_boxes
 from pipeline.cli.types import NamedPath
 from pipeline.shards.pack import pack_data
 from pipeline.shards.settings import PackSettings
@@ -51,6 +52,23 @@ def undisturbed(sharded: Path, shapes: Path, tmp_path_factory: pytest.TempPathFa
     out = tmp_path_factory.mktemp("runs") / "whole"
     assert tiny_training(out, mixed(sharded, shapes), epochs=1, mix=(("real", 0.2),)).finished
     return out
+
+
+def test_boxes_for_anchors_are_those_of_the_first_images(sharded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The labels of shards are read with their images; the same boxes as of the plain set, twice as large."""
+
+    def boxes_in(folder: Path) -> list[list[float]]:
+        settings = DataSettings(synthetic=(("synthetic", folder),))
+        data = prepare_training(settings, seed=0, print_line=lambda line: None)
+        boxes, labels = input_boxes(data.sources, (192, 128))
+        assert len(labels) == len(boxes)
+        return sorted(boxes.tolist())
+
+    plain = boxes_in(sharded.parent / "plain")
+    assert boxes_in(sharded) == plain
+    monkeypatch.setattr("detectors.training.data_options.SHARD_IMAGES", 3)
+    few = boxes_in(sharded)
+    assert 3 <= len(few) <= 9 and all(box in plain for box in few)
 
 
 def test_going_on_equals_no_interruption(
