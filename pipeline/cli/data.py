@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.shards.pack import DataSummary
     from pipeline.shards.settings import (
         ConvertSettings,
+        CropSettings,
         FilterSettings,
         PackSettings,
         SampleSettings,
@@ -105,6 +106,38 @@ def _chosen(call: Callable[[Console], ConvertSummary]) -> None:
     print_summary(console, summary)
     for name, count in sorted(summary.splits.items()):
         click.echo(f"{name}: {counts_of(image=count)}")
+
+
+@data.command("crop", uses={"settings": Use("pipeline.shards.settings:CropSettings")}, reports=True)
+def crop(source: str, out: Path, settings: CropSettings) -> None:
+    """Write an image for each product of the data set SOURCE into the new folder OUT, sorted by split and SKU."""
+    from pipeline.shards.crop import crop_data
+
+    summary = crop_data(source, out, settings, open_console())
+    report(summary)
+    crops, skus = counts_of(crop=summary.crops), count_of(summary.skus, "SKU")
+    click.echo(f"wrote {crops} of {skus} to {out}; left out: {summary.left_out:,}")
+
+
+@data.command("diff", reports=True)
+def diff(
+    before: str,
+    after: str,
+    *,
+    out: Annotated[Path | None, Option("Also write a row per difference to this .csv or .parquet file.")] = None,
+) -> None:
+    """Compare the data sets BEFORE and AFTER: images, boxes and classes added, removed, moved or changed."""
+    from pipeline.shards.diff import diff_data, print_diff, write_diff
+
+    console = open_console()
+    summary = diff_data(before, after, console)
+    report(summary, without=("differences",))
+    print_diff(summary, console)
+    if out is not None:
+        write_diff(summary, out)
+        click.echo(f"wrote {out}")
+    found = count_of(len(summary.differences), "difference", spec=",")
+    click.echo("the same images, boxes and classes" if summary.equal else found)
 
 
 @data.command("merge", reports=True)

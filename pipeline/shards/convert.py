@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -12,13 +11,13 @@ from types import ModuleType
 from rich.console import Console
 
 from assets.errors import SynthError
-from assets.files.atomic import lock_folder
 from assets.files.image_input import open_image
 from assets.plurals import counts_of
 from assets.progress import StepProgress
 from dataset.formats import FORMAT_TABLE, open_labels
 from dataset.records import ImageLabels, SplitLabels
 from dataset.store import DataPart, DataStore, StoredImage, leaves_folder
+from pipeline.shards.fresh import fresh_folder
 from pipeline.shards.settings import ConvertSettings
 
 
@@ -52,22 +51,8 @@ def convert_data(source: str | Path, out: Path, settings: ConvertSettings, conso
 def write_data(store: DataStore, out: Path, name: str, console: Console) -> ConvertSummary:
     """Write a data set into the new folder `out` in a format, as `convert_data`."""
     module = FORMAT_TABLE.load(name)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        hint = "give the name of a folder that is not there yet"
-        raise SynthError("the output folder is not empty", code="output-not-empty", where=str(out), hint=hint)
-    partial = out.with_name(f".{out.name}.partial")
-    with lock_folder(partial):
-        for left in partial.iterdir():
-            if left.name != ".lock":
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
-        made = partial / "set"
-        try:
-            summary = _convert(store, made, module, name, console)
-            out.parent.mkdir(parents=True, exist_ok=True)
-            made.replace(out)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    return summary
+    with fresh_folder(out) as folder:
+        return _convert(store, folder, module, name, console)
 
 
 def _convert(store: DataStore, folder: Path, module: ModuleType, name: str, console: Console) -> ConvertSummary:
@@ -75,7 +60,6 @@ def _convert(store: DataStore, folder: Path, module: ModuleType, name: str, cons
     parts: dict[str, list[DataPart]] = {}
     for part in store.parts:
         parts.setdefault(part.split, []).append(part)
-    folder.mkdir()
     total = sum(part.count for part in store.parts)
     # Stem to split, by folder of images, which splits may share.
     taken: dict[str, dict[str, str]] = {}

@@ -78,3 +78,22 @@ class SplitSettings:
         GroupKind, Option("What is never divided; sku: no product of a later split is in an earlier one.")
     ] = "group"
     seed: Annotated[int, Option("Random seed.", "Output", minimum=0, maximum=MAX_SEED)] = 0
+
+
+@dataclass(frozen=True)
+class CropSettings:
+    """Settings of crops. margin: share of the box's longer side on every side. source_format: None to detect it."""
+
+    margin: Annotated[float, Option("Margin, as a share of the longer side.", "Crops", minimum=0, maximum=2)] = 0.05
+    min_side: Annotated[
+        float, Option("Only products whose box has no side shorter than this, pixels.", "Crops", minimum=1)
+    ] = 16.0
+    min_visibility: Annotated[
+        float, Option("Only products of which this share is visible.", "Crops", minimum=0, maximum=1)
+    ] = 0.25
+    source_format: Annotated[
+        str | None, Option("Label format of SOURCE.", "Data", "--from", parse="label_format", shown="detected")
+    ] = None
+    images: Annotated[
+        Path | None, Option("Folder of the images, if they are not beside their labels.", "Data", exists="folder")
+    ] = None

@@ -36,6 +36,8 @@ COMMANDS = {
     "catalog show FILE --out NEW": "pipeline.products.catalog.show_list",
     "curve --demo --real FILE --out NEW": "pipeline.experiments.curve.measure_curve",
     "data convert FOLDER NEW --format coco": "pipeline.shards.convert.convert_data",
+    "data crop FOLDER NEW": "pipeline.shards.crop.crop_data",
+    "data diff FOLDER FOLDER": "pipeline.shards.diff.diff_data",
     "data filter FOLDER NEW": "pipeline.shards.choose.filter_data",
     "data merge FOLDER NEW": "pipeline.shards.merge.merge_data",
     "data pack FOLDER NEW": "pipeline.shards.pack.pack_data",

@@ -1,0 +1,131 @@
+"""`synth data crop`: an image for each product, in a folder for each SKU, as classifiers and galleries take them.
+
+SPLIT/SKU/a_1_17.jpg   product 17 of image a/1.jpg, with a margin; folders are named by the letters and digits of SKUs
+crops.csv              file, sku, image, split, box and visibility of each
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image, ImageOps
+from rich.console import Console
+
+from assets.files.image_input import open_image
+from assets.progress import StepProgress
+from dataset.formats import open_labels
+from dataset.records import AnnotationRecord, names_by_id, sku_of
+from dataset.store import StoredImage
+from dataset.tables import write_table
+from dataset.values import number
+from pipeline.shards.fresh import fresh_folder
+from pipeline.shards.settings import CropSettings
+
+LIST = "crops.csv"
+COLUMNS = ("file", "sku", "image", "split", "x", "y", "width", "height", "visibility")
+UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+QUALITY = 95
+
+
+@dataclass
+class CropSummary:
+    """Numbers of images, crops, SKUs, and of products that are too small, too hidden, ignored or without a box."""
+
+    images: int = 0
+    crops: int = 0
+    skus: int = 0
+    left_out: int = 0
+    splits: dict[str, int] = field(default_factory=dict)
+
+
+def crop_data(source: str | Path, out: Path, settings: CropSettings, console: Console) -> CropSummary:
+    """Write an image for each product of a data set of any format into the new folder `out`."""
+    store = open_labels(source, images=settings.images, name=settings.source_format)
+    names, summary, folders = names_by_id(store.categories), CropSummary(), Folders()
+    rows: list[tuple[object, ...]] = []
+    total = sum(part.count for part in store.parts)
+    with fresh_folder(out) as folder, StepProgress(console, "cropping", total=total, unit="images") as progress:
+        for part in store.parts:
+            for stored in part.stored_images():
+                found = list(_write_crops(folder, part.split, stored, names, folders, settings))
+                rows += found
+                summary.images += 1
+                summary.left_out += len(stored.labels.annotations) - len(found)
+                summary.splits[part.split] = summary.splits.get(part.split, 0) + len(found)
+                progress.advance()
+        write_table(folder / LIST, {name: [row[place] for row in rows] for place, name in enumerate(COLUMNS)})
+    summary.crops, summary.skus = len(rows), len({row[1] for row in rows})
+    return summary
+
+
+def _write_crops(
+    folder: Path,
+    split: str,
+    stored: StoredImage,
+    names: dict[int | None, str],
+    folders: Folders,
+    settings: CropSettings,
+) -> Iterator[tuple[object, ...]]:
+    """Write the crops of an image; yield their rows of the list."""
+    wanted = [(place, one) for place, one in enumerate(stored.labels.annotations, start=1) if _is_wanted(one, settings)]
+    if not wanted:
+        return
+    image = _decode(stored)
+    name = (stored.labels.image.file_name or "").replace("\\", "/")
+    for place, record in wanted:
+        x, y, width, height = (float(value) for value in record.bbox or ())
+        margin = settings.margin * max(width, height)
+        box = (
+            max(int(x - margin), 0),
+            max(int(y - margin), 0),
+            min(round(x + width + margin), image.width),
+            min(round(y + height + margin), image.height),
+        )
+        if box[2] <= box[0] or box[3] <= box[1]:
+            continue
+        sku = sku_of(record, names)
+        file = Path(UNSAFE.sub("_", split).strip("."), folders.of(sku), f"{_stem(name)}_{place}.jpg")
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        image.crop(box).save(folder / file, quality=QUALITY, subsampling=0)
+        yield file.as_posix(), sku, name, split, x, y, width, height, number(record.visibility)
+
+
+def _is_wanted(record: AnnotationRecord, settings: CropSettings) -> bool:
+    if record.bbox is None or record.ignored or min(record.bbox[2], record.bbox[3]) < settings.min_side:
+        return False
+    visibility = number(record.visibility)
+    return visibility != visibility or visibility >= settings.min_visibility
+
+
+def _decode(stored: StoredImage) -> Image.Image:
+    """The image as labels count its pixels: upright, unless its stored size is the stated one."""
+    with open_image(stored.read(), stored.where, "the image") as opened:
+        stated = stored.labels.image.size
+        image = opened if stated in (None, opened.size) else ImageOps.exif_transpose(opened)
+        return image.convert("RGB")
+
+
+def _stem(name: str) -> str:
+    return UNSAFE.sub("_", name.rpartition(".")[0] or name)[:150]
+
+
+class Folders:
+    """Names of folders for texts: the text where it is plain, else its letters and digits and a digest of all of it.
+
+    No two texts have one, also where the file system does not tell capitals.
+    """
+
+    def __init__(self) -> None:
+        self._taken: dict[str, str] = {}
+
+    def of(self, text: str) -> str:
+        """Return the folder of a text."""
+        plain = UNSAFE.sub("_", text)[:80]
+        if not plain or plain != text or text.startswith(".") or self._taken.setdefault(plain.casefold(), text) != text:
+            digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=6).hexdigest()
+            return f"{plain.strip('._') or 'sku'}-{digest}"
+        return plain
