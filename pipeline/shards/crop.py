@@ -32,7 +32,7 @@ QUALITY = 95
 
 
 @dataclass
-class CropSummary:
+class CropsSummary:
     """Numbers of images, crops, SKUs, and of products that are too small, too hidden, ignored or without a box."""
 
     images: int = 0
@@ -42,10 +42,10 @@ class CropSummary:
     splits: dict[str, int] = field(default_factory=dict)
 
 
-def crop_data(source: str | Path, out: Path, settings: CropSettings, console: Console) -> CropSummary:
+def crop_data(source: str | Path, out: Path, settings: CropSettings, console: Console) -> CropsSummary:
     """Write an image for each product of a data set of any format into the new folder `out`."""
     store = open_labels(source, images=settings.images, name=settings.source_format)
-    names, summary, folders = names_by_id(store.categories), CropSummary(), Folders()
+    names, summary, folders = names_by_id(store.categories), CropsSummary(), Folders()
     rows: list[tuple[object, ...]] = []
     total = sum(part.count for part in store.parts)
     with fresh_folder(out) as folder, StepProgress(console, "cropping", total=total, unit="images") as progress:

@@ -56,7 +56,7 @@ def test_presets_are_those_of_every_backend() -> None:
         ("render --preset", "g", {"good"}),
         ("render --recipe", "tab", {"tabletop", "tab"}),  # the last asks the shell for files
         ("job run list.csv --engine", "r", {"ray"}),
-        ("train --detector", "ssd", {"ssd300", "ssdlite", "ssd"}),  # likewise
+        ("train --detector", "ssd", {"ssd300", "ssd512", "ssdlite", "ssd"}),  # likewise
         ("train --schedule", "", {"mix", "finetune", "mix+finetune"}),
         ("train --augment", "", {"none", "light", "strong"}),
         ("adapt run --method", "f", {"fda", "finetune"}),

@@ -27,6 +27,7 @@ COMMAND_ONLY = {
     "catalog generate": "--count --seed",
     "catalog ids": "--mesh-root",
     "catalog show": "--limit --mesh-root --out",
+    "data diff": "--out",
     "data stats": "--min-boxes --sku-table",
     "data unpack": "--split",
     "embedder train": "--batch",
