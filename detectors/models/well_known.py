@@ -7,6 +7,7 @@ import re
 # A fast one-stage detector, and the one without anchors.
 _FAST = ("ssdlite", "fcos")
 _YOLO = ("yolo", "ssdlite")
+_EFFICIENT = ("efficientdet_d2", "efficientdet_d0")
 _STRONG = ("fcos", "fasterrcnn")
 _SEMANTIC = ("fcn", "segnet")
 # Prefixes of names reduced to lower-case letters and digits; the longest matching prefix counts.
@@ -24,11 +25,13 @@ WELL_KNOWN = {
     "damoyolo": _YOLO,
     "mobilenet": ("ssdlite", "fasterrcnn_mobilenet"),
     "ssd": ("ssdlite", "ssd300"),
-    "efficientdet": ("fcos", "retinanet"),
-    "tfefficientdet": ("fcos", "retinanet"),
-    "effdet": ("fcos", "retinanet"),
+    "ssd5": ("ssd512",),
+    "efficientdet": _EFFICIENT,
+    "tfefficientdet": _EFFICIENT,
+    "effdet": _EFFICIENT,
     "retina": ("retinanet",),
     "cornernet": ("centernet", "fcos"),
+    "centernet": ("centernet",),
     "objectsaspoints": ("centernet",),
     "atss": ("fcos",),
     "detr": _STRONG,
@@ -53,7 +56,7 @@ WELL_KNOWN = {
     "segformer": _SEMANTIC,
     "deconv": ("deconvnet",),
     "resnet": ("fasterrcnn", "fcos"),
-    "efficientnet": ("fcos",),
+    "efficientnet": ("efficientdet_d0", "fcos"),
 }
 
 

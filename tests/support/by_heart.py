@@ -39,6 +39,7 @@ CASES = (
     ("centernet", 60, 4, 0.003, SMALL),
     ("classify_locate", 50, 4, 0.003, SMALL),
     ("deconvnet", 160, 4, 0.003, SMALL),
+    ("efficientdet_d0", 55, 4, 0.006, (160, 128)),
     ("fasterrcnn", 55, 4, 0.003, SMALL),
     ("fcn", 60, 4, 0.003, SMALL),
     ("fcos", 50, 4, 0.003, SMALL),
@@ -54,8 +55,14 @@ CASES = (
     ("yolov3", 45, 4, 0.003, SMALL),
     ("yolov4", 55, 4, 0.003, SMALL),
 )
-# Detectors that over a given backbone are another one: but for the proposals they take, or for the size of the image.
-SAME = {"fasterrcnn_mobilenet": "fasterrcnn", "fasterrcnn_mobilenet_320": "fasterrcnn", "ssd512": "ssd300"}
+# Detectors that over a given backbone, with their smallest options, are another one that learns them.
+SAME = {
+    "efficientdet_d1": "efficientdet_d0",
+    "efficientdet_d2": "efficientdet_d0",
+    "fasterrcnn_mobilenet": "fasterrcnn",
+    "fasterrcnn_mobilenet_320": "fasterrcnn",
+    "ssd512": "ssd300",
+}
 
 
 def render_few(folder: Path) -> Path:

@@ -34,7 +34,7 @@ def random_run(
         for name, parameter in model.named_parameters():
             if any(part in name for part in LAST_OF_CLASSES) and parameter.ndim > 1:
                 parameter.normal_(0, 1 / parameter[0].numel() ** 0.5)
-            elif "classification_head.cls_logits" in name:
+            elif any(part in name for part in ("classification_head.cls_logits", "cls_logits.pointwise.bias")):
                 # The prior of focal losses: a hundredth, under what anybody looks at.
                 parameter.fill_(-2.0)
             elif name == "sizes.2.bias":

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from detectors.models import DETECTORS, build_model
+from detectors.models import DETECTORS, build_model, detector_module
 from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD
-from detectors.models.spec import ModelSpec
+from detectors.models.spec import ModelSpec, OptionValue
 from support.by_heart import BACKBONE, CASES, SAME, render_few, score_after
 
 
@@ -27,10 +27,14 @@ def test_learns_images_by_heart(
     assert score_after(name, few, tmp_path / "run", steps=steps, batch=batch, rate=rate, size=size) > 0.9
 
 
+def smallest(name: str) -> tuple[tuple[str, OptionValue], ...]:
+    return tuple(sorted(getattr(detector_module(name), "SMALLEST", {}).items()))
+
+
 @pytest.mark.parametrize(("name", "learning"), SAME.items())
 def test_with_a_backbone_of_its_own_it_is_the_network_that_learns_them(name: str, learning: str) -> None:
     spec = ModelSpec(learning, BACKBONE, 3, 160, 128, IMAGENET_MEAN, IMAGENET_STD)
-    one, other = build_model(spec), build_model(replace(spec, detector=name))
+    one, other = (build_model(replace(spec, detector=each, options=smallest(each))) for each in (learning, name))
     assert str(one) == str(other)
     if hasattr(one, "rpn"):
         assert one.rpn.anchor_generator.sizes == other.rpn.anchor_generator.sizes
