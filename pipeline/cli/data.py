@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.shards.pack import DataSummary
     from pipeline.shards.settings import (
         ConvertSettings,
-        CropSettings,
+        CroppingSettings,
         FilterSettings,
         PackSettings,
         SampleSettings,
@@ -108,8 +108,8 @@ def _chosen(call: Callable[[Console], ConvertSummary]) -> None:
         click.echo(f"{name}: {counts_of(image=count)}")
 
 
-@data.command("crop", uses={"settings": Use("pipeline.shards.settings:CropSettings")}, reports=True)
-def crop(source: str, out: Path, settings: CropSettings) -> None:
+@data.command("crop", uses={"settings": Use("pipeline.shards.settings:CroppingSettings")}, reports=True)
+def crop(source: str, out: Path, settings: CroppingSettings) -> None:
     """Write an image for each product of the data set SOURCE into the new folder OUT, sorted by split and SKU."""
     from pipeline.shards.crop import crop_data
 

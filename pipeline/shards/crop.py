@@ -23,7 +23,7 @@ from dataset.store import StoredImage
 from dataset.tables import write_table
 from dataset.values import number
 from pipeline.shards.fresh import fresh_folder
-from pipeline.shards.settings import CropSettings
+from pipeline.shards.settings import CroppingSettings
 
 LIST = "crops.csv"
 COLUMNS = ("file", "sku", "image", "split", "x", "y", "width", "height", "visibility")
@@ -32,7 +32,7 @@ QUALITY = 95
 
 
 @dataclass
-class CropsSummary:
+class CroppingSummary:
     """Numbers of images, crops, SKUs, and of products that are too small, too hidden, ignored or without a box."""
 
     images: int = 0
@@ -42,10 +42,10 @@ class CropsSummary:
     splits: dict[str, int] = field(default_factory=dict)
 
 
-def crop_data(source: str | Path, out: Path, settings: CropSettings, console: Console) -> CropsSummary:
+def crop_data(source: str | Path, out: Path, settings: CroppingSettings, console: Console) -> CroppingSummary:
     """Write an image for each product of a data set of any format into the new folder `out`."""
     store = open_labels(source, images=settings.images, name=settings.source_format)
-    names, summary, folders = names_by_id(store.categories), CropsSummary(), Folders()
+    names, summary, folders = names_by_id(store.categories), CroppingSummary(), Folders()
     rows: list[tuple[object, ...]] = []
     total = sum(part.count for part in store.parts)
     with fresh_folder(out) as folder, StepProgress(console, "cropping", total=total, unit="images") as progress:
@@ -68,7 +68,7 @@ def _write_crops(
     stored: StoredImage,
     names: dict[int | None, str],
     folders: Folders,
-    settings: CropSettings,
+    settings: CroppingSettings,
 ) -> Iterator[tuple[object, ...]]:
     """Write the crops of an image; yield their rows of the list."""
     wanted = [(place, one) for place, one in enumerate(stored.labels.annotations, start=1) if _is_wanted(one, settings)]
@@ -94,7 +94,7 @@ def _write_crops(
         yield file.as_posix(), sku, name, split, x, y, width, height, number(record.visibility)
 
 
-def _is_wanted(record: AnnotationRecord, settings: CropSettings) -> bool:
+def _is_wanted(record: AnnotationRecord, settings: CroppingSettings) -> bool:
     if record.bbox is None or record.ignored or min(record.bbox[2], record.bbox[3]) < settings.min_side:
         return False
     visibility = number(record.visibility)

@@ -81,7 +81,7 @@ class SplitSettings:
 
 
 @dataclass(frozen=True)
-class CropSettings:
+class CroppingSettings:
     """Settings of crops. margin: share of the box's longer side on every side. source_format: None to detect it."""
 
     margin: Annotated[float, Option("Margin, as a share of the longer side.", "Crops", minimum=0, maximum=2)] = 0.05

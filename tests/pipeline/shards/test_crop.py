@@ -14,8 +14,8 @@ from rich.console import Console
 from dataset.coco_writer import write_coco
 from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageLabels, ImageRecord
 from pipeline.cli.main import main
-from pipeline.shards.crop import CropsSummary, Folders, crop_data
-from pipeline.shards.settings import CropSettings
+from pipeline.shards.crop import CroppingSummary, Folders, crop_data
+from pipeline.shards.settings import CroppingSettings
 
 QUIET = Console(quiet=True)
 # Of products: SKU, box and other fields.
@@ -51,9 +51,9 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def crop(source: Path, **settings: float) -> tuple[CropsSummary, Path, list[dict[str, str]]]:
+def crop(source: Path, **settings: float) -> tuple[CroppingSummary, Path, list[dict[str, str]]]:
     out = source.parent / "out"
-    summary = crop_data(source, out, CropSettings(**{"min_side": 10.0, **settings}), QUIET)  # type: ignore[arg-type]
+    summary = crop_data(source, out, CroppingSettings(**{"min_side": 10.0, **settings}), QUIET)  # type: ignore[arg-type]
     with (out / "crops.csv").open(newline="") as file:
         return summary, out, list(csv.DictReader(file))
 
