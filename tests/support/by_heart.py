@@ -14,7 +14,7 @@ from torch import nn
 
 from assets.demo import demo_list
 from detectors.augment.view import areas
-from detectors.checkpoints.detector import LAST, load_checkpoint, outline_detector, restore_model
+from detectors.checkpoints.detector import BEST, load_checkpoint, outline_detector, restore_model
 from detectors.data.image_set import IGNORED, ImageSet, open_images
 from detectors.data.settings import DataSettings
 from detectors.models import detector_module, parts
@@ -40,13 +40,18 @@ CASES = (
     ("classify_locate", 50, 4, 0.003, SMALL),
     ("deconvnet", 160, 4, 0.003, SMALL),
     ("efficientdet_d0", 55, 4, 0.006, (160, 128)),
+    ("fast_rcnn", 40, 4, 0.005, (160, 128)),
     ("fasterrcnn", 55, 4, 0.003, SMALL),
     ("fcn", 60, 4, 0.003, SMALL),
     ("fcos", 50, 4, 0.003, SMALL),
     ("hourglass", 120, 4, 0.003, SMALL),
     ("maskrcnn", 50, 4, 0.003, SMALL),
+    ("rcnn", 80, 2, 0.0015, (160, 128)),
     ("retinanet", 60, 4, 0.003, SMALL),
+    ("rfcn", 110, 4, 0.004, (160, 128)),
     ("segnet", 130, 4, 0.005, SMALL),
+    ("sliding_window", 60, 4, 0.003, SMALL),
+    ("sppnet", 40, 4, 0.005, (160, 128)),
     ("ssd300", 40, 2, 0.004, (300, 300)),
     ("ssdlite", 50, 4, 0.004, (160, 128)),
     ("yolo", 55, 4, 0.003, SMALL),
@@ -116,7 +121,7 @@ def score_after(
         plain = train.build_model
         patch.setattr(train, "build_model", lambda spec: with_quick_heads(with_few_proposals(plain(spec))))
         train.run_training(settings, QUIET)
-        checkpoint = load_checkpoint(out / LAST)
+        checkpoint = load_checkpoint(out / BEST)
         model = with_few_proposals(restore_model(checkpoint))
     outline_detector.cache_clear()
     images = open_images(out / "data" / "synthetic")
