@@ -53,13 +53,18 @@ def cached_proposals(
 
     cache: folder, by default the user's. Damaged files are made again; a folder that cannot be written only costs time.
     """
-    path = (cache or cache_folder()) / FOLDER / _file_name(image, settings)
+    path = (cache or proposals_folder()) / _file_name(image, settings)
     regions = _load(path)
     if regions is None:
         regions = _search(image, settings)
         if store:
             _store(path, regions)
     return _in_image(regions, image, settings)
+
+
+def proposals_folder() -> Path:
+    """Return the folder of what was found."""
+    return cache_folder() / FOLDER
 
 
 def rank_regions(regions: NDArray[np.uint16]) -> NDArray[np.uint16]:

@@ -119,6 +119,9 @@ class Engine:
         if state is not None:
             self._restore_optimizers(state)
         self._base = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
+        if self.step:
+            # As they were saved: what follows may be no step but another checkpoint.
+            self._set_rates(self.optimizers, self.step - 1)
         self._averaged: nn.Module | None = None
         self._saved = self._ended = time.monotonic()
         self._stop: Callable[[], bool] = lambda: False
@@ -143,17 +146,21 @@ class Engine:
         self._ended = time.monotonic()
         with (
             stop_on_signals(SAVE_KEPT, step="this step" if is_first_process() else "") as self._stop,
-            self._progress,
             quiet_lightning(),
             explain_out_of_memory(self.settings.batch, *size),
         ):
-            learning, *wrapped = self.fabric.setup(_Learning(self.task), *self.optimizers)
-            if self.task.scores_untrained and not self.history.rows:
-                self._end_epoch()
-            while not self._trained and self._train(learning, wrapped, self.task.batches(self.step, self.process)):
-                pass
-        if self._trained and not self.ended:
-            self._fit(console)
+            with self._progress:
+                self._train_all()
+            if self._trained and not self.ended:
+                self._fit(console)
+
+    def _train_all(self) -> None:
+        """Train to the end, or until asked to stop."""
+        learning, *wrapped = self.fabric.setup(_Learning(self.task), *self.optimizers)
+        if self.task.scores_untrained and not self.history.rows:
+            self._end_epoch()
+        while not self._trained and self._train(learning, wrapped, self.task.batches(self.step, self.process)):
+            pass
 
     def _train(self, learning: nn.Module, wrapped: list[Any], batches: Iterable[Any]) -> bool:
         """Train on some batches; returns whether to continue with more."""
@@ -175,10 +182,8 @@ class Engine:
 
     def _make_step(self, learning: nn.Module, wrapped: list[Any], batch: Any) -> None:
         torch.manual_seed(self.task.step_seed(self.step, self.process.rank))
-        factor = self.task.schedule.rate_at(self.step)
-        for optimizer, bases in zip(wrapped, self._base, strict=True):
-            for group, base in zip(optimizer.param_groups, bases, strict=True):
-                group["lr"] = base * factor
+        self._set_rates(wrapped, self.step)
+        for optimizer in wrapped:
             optimizer.zero_grad(set_to_none=True)
         batch = self.fabric.to_device(batch)
         losses = learning(batch, self.step)
@@ -193,6 +198,12 @@ class Engine:
         self.average.update(self.task.model, self.task.average_decay)
         self.task.note_step(batch, self.step, self.process)
         self.step += 1
+
+    def _set_rates(self, optimizers: list[Any], step: int) -> None:
+        factor = self.task.schedule.rate_at(step)
+        for optimizer, bases in zip(optimizers, self._base, strict=True):
+            for group, base in zip(optimizer.param_groups, bases, strict=True):
+                group["lr"] = base * factor
 
     def _measure(self, began: float, *, first: bool) -> None:
         ended = time.monotonic()
@@ -255,9 +266,7 @@ class Engine:
         if self.fabric.is_global_zero:
             path, model = self.settings.out / BEST, self._averaged_model()
             model.load_state_dict(self.task.read_weights(path))
-            with stop_on_signals(SAVE_KEPT, step="this image") as stop:
-                done = self.task.fit(model, console, stop)
-            if done:
+            if self.task.fit(model, console, self._stop):
                 best = self.history.best_row(self.task.scores[0])
                 row = best | self.task.validate(model.eval(), int(best["step"]))
                 self.task.save(Saved(on_cpu(model.state_dict()), row, int(best["step"]), {}), path)

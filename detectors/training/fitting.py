@@ -15,12 +15,11 @@ from torch.utils.data import Dataset
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.machine import cache_folder
 from assets.progress import StepProgress
 from detectors.data.image_set import ImageSet
 from detectors.data.mix import Draw
 from detectors.data.prepare import TrainingData
-from detectors.data.proposals import FOLDER, ProposalSettings, cached_proposals
+from detectors.data.proposals import ProposalSettings, cached_proposals, proposals_folder
 from detectors.device import PREFETCH, ProcessLoader, limit_threads
 from detectors.models.detect import network_input
 from detectors.training.loader import Batch, TrainingImages, collate
@@ -164,4 +163,4 @@ def _marker(images: ImageSet, digest: str, settings: ProposalSettings) -> Path:
     """Return the file that says that all images of a set have been searched."""
     text = f"{digest} {settings.mode} {settings.width} {len(images)} "
     known = hashlib.sha256(text.encode() + images.image_ids.tobytes()).hexdigest()
-    return cache_folder() / FOLDER / "sets" / known
+    return proposals_folder() / "sets" / known

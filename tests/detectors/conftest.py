@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,12 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_shapes(folder / "real", 8, seed=2, groups=4)
     write_shapes(folder / "real", 6, seed=3, groups=2, split="test")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_proposals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Proposals of the images of tests are not kept in the user's cache."""
+    folder = tmp_path_factory.mktemp("proposals")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("detectors.data.proposals.cache_folder", lambda: folder)
+        yield

@@ -50,7 +50,7 @@ CASES = (
     ("retinanet", 60, 4, 0.003, SMALL),
     ("rfcn", 110, 4, 0.004, (160, 128)),
     ("segnet", 130, 4, 0.005, SMALL),
-    ("sliding_window", 60, 4, 0.003, SMALL),
+    ("sliding_window", 100, 4, 0.003, SMALL),
     ("sppnet", 40, 4, 0.005, (160, 128)),
     ("ssd300", 40, 2, 0.004, (300, 300)),
     ("ssdlite", 50, 4, 0.004, (160, 128)),

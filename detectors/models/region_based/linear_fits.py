@@ -38,7 +38,7 @@ class Machines(NamedTuple):
     biases: Floats
 
 
-class Candidates(NamedTuple):
+class ImageNegatives(NamedTuple):
     """The windows of an image. features: (R, D). negative: (R, C) whether a window is a negative of a class."""
 
     features: Floats
@@ -85,7 +85,7 @@ class _Mining:
         """Return the (R, C) margins."""
         return features @ self.machines[:, :-1].T + self.machines[:, -1]
 
-    def add(self, image: Candidates) -> None:
+    def add(self, image: ImageNegatives) -> None:
         """Collect the negatives of an image that a machine takes for positives or that lie within its margin."""
         hard = image.negative & (self.margins(image.features) > -1)
         for row in np.flatnonzero(hard.any(axis=1)):
@@ -115,7 +115,7 @@ class _Mining:
         self.pool = {number: row for number, row in self.pool.items() if number in used}
 
 
-def mine_svms(positives: list[Floats], images: Iterable[Candidates], settings: SvmSettings) -> Machines:
+def mine_svms(positives: list[Floats], images: Iterable[ImageNegatives], settings: SvmSettings) -> Machines:
     """Fit a machine per class to its positives and to hard negatives, in one pass over the images.
 
     positives: (N, D) for each class. A negative is hard if the machine so far gives it a margin over -1. Classes

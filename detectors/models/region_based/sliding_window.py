@@ -37,7 +37,7 @@ NEEDS_MASKS = False
 CUTS_WINDOWS = True
 # Other networks pad, so that they say of a window within an image what they would not say of it alone.
 TAKES_BACKBONE = False
-SMALLEST = {"channels": 64, "dropout": 0.0, "smallest": 24, "width": 64, "window": 63, "windows": 32}
+SMALLEST = {"channels": 128, "dropout": 0.0, "smallest": 24, "width": 128, "window": 63, "windows": 32}
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 POSITIVE, POSITIVE_SHARE = 0.5, 0.25
 # Windows are nearly square and products are not: of every product the best windows count as positives, down to this.
@@ -91,7 +91,7 @@ class WindowStack(nn.Module):
         return self.layers(images)
 
 
-class Level(NamedTuple):
+class ScaledCopy(NamedTuple):
     """A scaled copy of the image. size: its height and width. boxes: (N, 4) of its windows in the image's pixels."""
 
     size: tuple[int, int]
@@ -130,7 +130,7 @@ class SlidingWindow(nn.Module):
             hidden = functional.dropout(layer(hidden).relu(), self.options.dropout, self.training)
         return self.cls_logits(hidden).float(), self.moves(hidden).float()
 
-    def levels(self, device: torch.device) -> list[Level]:
+    def levels(self, device: torch.device) -> list[ScaledCopy]:
         """Return the scaled copies of an image of the network's size, that with the smallest windows first."""
         size, found = (self.spec.height, self.spec.width), []
         step = 2 ** (1 / self.options.per_octave)
@@ -139,7 +139,7 @@ class SlidingWindow(nn.Module):
             # Whole steps of the window, so that the last one ends at the border of the image.
             steps = [max(0, round((length * self.window / side - self.window) / self.stride)) for length in size]
             height, width = (self.window + count * self.stride for count in steps)
-            found.append(Level((height, width), self._windows((height, width), device)))
+            found.append(ScaledCopy((height, width), self._windows((height, width), device)))
             side *= step
         return found
 

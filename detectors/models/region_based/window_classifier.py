@@ -19,8 +19,8 @@ from torch.nn import functional
 from detectors.models.interface import FittingImages, SoftHead, SoftOutputs
 from detectors.models.region_based.bodies import initialise
 from detectors.models.region_based.linear_fits import (
-    Candidates,
     Floats,
+    ImageNegatives,
     SvmSettings,
     fit_ridge,
     mine_svms,
@@ -185,12 +185,12 @@ class WindowClassifier(nn.Module):
                 regressors[label] = fit_ridge(rows, wanted, PENALTY)
         return [np.stack(rows) if rows else np.zeros((0, size), np.float32) for rows in products], regressors
 
-    def _candidates(self, images: FittingImages, scale: np.float32) -> Iterator[Candidates]:
+    def _candidates(self, images: FittingImages, scale: np.float32) -> Iterator[ImageNegatives]:
         """Yield the windows of each image, and of which classes they are negatives; those to be ignored of none."""
         for image, (target,) in images:
             (windows,) = self.search.of_targets(image, [target])
             features = _array(self.window_features(image, [windows]).hidden) * scale
-            yield Candidates(features, negatives_of(windows, target, self.spec.classes))
+            yield ImageNegatives(features, negatives_of(windows, target, self.spec.classes))
 
 
 def negatives_of(windows: Tensor, target: dict[str, Tensor], classes: int) -> np.ndarray:

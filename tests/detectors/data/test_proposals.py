@@ -179,7 +179,6 @@ def test_a_training_searches_its_images_once(
 ) -> None:
     """Before the first step, each image once; its samples then have proposals, and nothing is searched again."""
     monkeypatch.setattr("detectors.data.proposals.cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr("detectors.training.fitting.cache_folder", lambda: tmp_path / "cache")
     write_shapes(tmp_path / "set", 4, seed=0)
     settings = tiny_settings(tmp_path / "run", DataSettings(synthetic=(("synthetic", tmp_path / "set"),)))
     data = prepare_training(settings.data, seed=0, print_line=lambda line: None)

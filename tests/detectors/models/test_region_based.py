@@ -13,7 +13,7 @@ from torchvision.ops import ps_roi_pool, roi_pool
 
 from detectors.models import build_model, detector_module
 from detectors.models.region_based.bodies import FullyConnected, truncate
-from detectors.models.region_based.linear_fits import Candidates, SvmSettings, fit_ridge, fit_svm, mine_svms
+from detectors.models.region_based.linear_fits import ImageNegatives, SvmSettings, fit_ridge, fit_svm, mine_svms
 from detectors.models.region_based.rcnn import warp_windows
 from detectors.models.region_based.rfcn import hardest
 from detectors.models.region_based.sampling import (
@@ -206,7 +206,7 @@ def test_hard_negatives_make_the_machine_that_all_negatives_make() -> None:
     images[5] = (rng.normal(0, 0.2, (50, 2)) + [1.5, 1.5]).astype(np.float32)
     settings = SvmSettings(c=1.0, refit=100)
     no_products = np.zeros((0, 2), np.float32)
-    shown = [Candidates(rows, np.ones((50, 2), bool)) for rows in images]
+    shown = [ImageNegatives(rows, np.ones((50, 2), bool)) for rows in images]
     machines = mine_svms([positives, no_products], shown, settings)
     weights, bias = machines.weights[0], machines.biases[0]
     assert (positives @ weights + bias > 0).all() and (np.concatenate(images) @ weights + bias < 0).all()
@@ -370,4 +370,4 @@ def test_long_products_have_windows_too() -> None:
     positive = matched.boxes[labels == 3]
     assert len(positive) and (labels == 0).sum() >= 3 * len(positive)
     middle = (positive[:, :2] + positive[:, 2:]) / 2
-    assert ((middle - torch.tensor([48.0, 28])).abs() < 20).all()
+    assert ((middle - torch.tensor([48.0, 28])).abs() <= torch.tensor([30.0, 10])).all()
