@@ -8,34 +8,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from assets.errors import SynthError, unknown_name
-from detectors.models.spec import ModelSpec
+from detectors.models.backbones.stages import backbone_stages, backbone_strides
+from detectors.models.backbones.table import timm_name
 
 STRIDE = 16
 ALEXNET_CHANNELS = 256
 
 
-class TimmStage(nn.Module):
-    """The deepest stage of a timm model with a stride of at most 16. stride: in pixels."""
+class LastMap(nn.Module):
+    """The deepest stage of a backbone with a stride of at most 16, as one map. stride: in pixels."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        import timm
-
-        if name not in timm.list_models():
-            raise unknown_name("timm backbone", name, timm.list_models())
-        try:
-            info = timm.create_model(name, pretrained=False, features_only=True).feature_info
-            level = max(level for level, stride in enumerate(info.reduction()) if stride <= STRIDE)
-            self.body = timm.create_model(name, pretrained=False, features_only=True, out_indices=(level,))
-        except (RuntimeError, AttributeError, ValueError) as error:
-            raise SynthError(
-                f"backbone {name!r} has no stages of decreasing resolution",
-                code="backbone-unsupported",
-                found=str(error) or "no stage of stride 16 or less",
-                hint="use a convolutional or hierarchical one, such as resnet50, vgg16 or convnext_tiny",
-            ) from error
-        self.stride, self.channels = info.reduction()[level], info.channels()[level]
+        self.stride = max((stride for stride in backbone_strides(name) if stride <= STRIDE), default=STRIDE)
+        self.body, (self.channels,) = backbone_stages(name, (self.stride,))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.body(images)[0]
@@ -67,24 +53,24 @@ class DilatedStages(nn.Module):
 
 
 def _dilated(name: str) -> tuple[nn.Module, tuple[int, int], int]:
-    """Return a timm model that gives one or two stages, their channels and their stride."""
+    """Return a network that gives one or two stages, their channels and their stride."""
     import timm
 
-    stage = TimmStage(name)  # also refuses what has no stages
-    with suppress(AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError):
-        every = timm.create_model(name, pretrained=False, features_only=True, output_stride=STRIDE)
-        if every.feature_info.reduction()[-2:] == [STRIDE, STRIDE]:
-            last = len(every.feature_info) - 1
-            body = timm.create_model(
-                name, pretrained=False, features_only=True, output_stride=STRIDE, out_indices=(last - 1, last)
-            )
+    stage = LastMap(name)  # also refuses what has no stages
+    # timm has many ways to say that a model cannot be dilated, or that it has none of that name.
+    with suppress(AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
+        wanted = {"pretrained": False, "features_only": True, "output_stride": STRIDE}
+        info = timm.create_model(timm_name(name), **wanted).feature_info
+        if info.reduction()[-2:] == [STRIDE, STRIDE]:
+            last = len(info.reduction()) - 1
+            body = timm.create_model(timm_name(name), out_indices=(last - 1, last), **wanted)
             early, late = body.feature_info.channels()
             return body, (early, late), STRIDE
     return stage.body, (stage.channels, stage.channels), stage.stride
 
 
 def convolutions(backbone: str | None) -> tuple[nn.Module, int, int]:
-    """Build the convolutions of AlexNet (Krizhevsky et al. 2012) up to conv5, or of a timm model.
+    """Build the convolutions of AlexNet (Krizhevsky et al. 2012) up to conv5, or of another backbone.
 
     Returns them with their number of channels and stride.
     """
@@ -92,7 +78,7 @@ def convolutions(backbone: str | None) -> tuple[nn.Module, int, int]:
         from torchvision.models import alexnet
 
         return alexnet(weights=None).features[:-1], ALEXNET_CHANNELS, STRIDE
-    stage = TimmStage(backbone)
+    stage = LastMap(backbone)
     return stage, stage.channels, stage.stride
 
 
@@ -130,14 +116,6 @@ def truncate(weight: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     """Return (keep, inputs) and (outputs, keep) of which the product is nearest to a weight: U (S V^T)."""
     left, values, right = torch.linalg.svd(weight, full_matrices=False)
     return values[:keep, None] * right[:keep], left[:, :keep]
-
-
-def normalised(images: Tensor, spec: ModelSpec) -> Tensor:
-    """Return images less the mean of the spec, divided by its standard deviation."""
-    mean, std = (
-        torch.tensor(row, dtype=images.dtype, device=images.device)[:, None, None] for row in (spec.mean, spec.std)
-    )
-    return (images - mean) / std
 
 
 def initialise(layer: nn.Linear | nn.Conv2d, deviation: float) -> None:

@@ -16,8 +16,8 @@ from torch.nn import functional
 from torchvision.ops import roi_pool
 
 from detectors.models.interface import SoftHead, SoftOutputs, options_of
-from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD
-from detectors.models.region_based.bodies import FullyConnected, convolutions, initialise, normalised
+from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, normalised
+from detectors.models.region_based.bodies import FullyConnected, convolutions, initialise
 from detectors.models.region_based.sampling import (
     BACKGROUND,
     Matched,

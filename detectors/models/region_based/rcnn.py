@@ -16,8 +16,8 @@ from torch.nn import functional
 from torchvision.ops import roi_align
 
 from detectors.models.interface import options_of
-from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD
-from detectors.models.region_based.bodies import FullyConnected, convolutions, normalised
+from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, normalised
+from detectors.models.region_based.bodies import FullyConnected, convolutions
 from detectors.models.region_based.sampling import BACKGROUND, Matched
 from detectors.models.region_based.window_classifier import WindowClassifier, WindowFeatures, WindowOptions
 from detectors.models.spec import ModelSpec

@@ -20,8 +20,8 @@ from torchvision.ops import ps_roi_pool
 
 from detectors.models.ignoring import IgnoringProposals
 from detectors.models.interface import DetectorOptions, SoftHead, SoftOutputs, options_of
-from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD
-from detectors.models.region_based.bodies import DilatedStages, initialise, normalised
+from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, normalised
+from detectors.models.region_based.bodies import DilatedStages, initialise
 from detectors.models.region_based.sampling import (
     BACKGROUND,
     decode_boxes,

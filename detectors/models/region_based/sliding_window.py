@@ -17,8 +17,8 @@ from torch.nn import functional
 from torchvision.ops import roi_align
 
 from detectors.models.interface import DetectorOptions, SoftHead, SoftOutputs, options_of
-from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD
-from detectors.models.region_based.bodies import initialise, normalised
+from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, normalised
+from detectors.models.region_based.bodies import initialise
 from detectors.models.region_based.sampling import (
     BACKGROUND,
     Matched,
@@ -70,25 +70,25 @@ class WindowStack(nn.Module):
     def __init__(self, window: int, channels: int) -> None:
         super().__init__()
         first, second = max(16, channels * 3 // 32), max(16, channels // 4)
-        self.out_channels, self.window = channels, window
+        self.window = window
         if window == LARGE:
             self.cells, self.stride = 6, 16
-            kernels, pooled, strided = (11, 5, 3, 3, 3), (True, True, False, False, False), 4
+            layers = [*_layer(3, first, 11, 4, pool=True), *_layer(first, second, 5, pool=True)]
+            layers += [*_layer(second, channels, 3), *_layer(channels, channels, 3), *_layer(channels, channels, 3)]
         else:
             self.cells, self.stride = 4, 8
-            kernels, pooled, strided = (5, 4, 3), (True, True, False), 2
-        widths = (first, second, *([channels] * (len(kernels) - 2)))
-        layers: list[nn.Module] = []
-        inputs = 3
-        for number, (kernel, outputs) in enumerate(zip(kernels, widths, strict=True)):
-            layers += [nn.Conv2d(inputs, outputs, kernel, strided if number == 0 else 1), nn.ReLU(inplace=True)]
-            layers += [nn.MaxPool2d(2)] if pooled[number] else []
-            nn.init.kaiming_normal_(layers[-2 - pooled[number]].weight, nonlinearity="relu")  # type: ignore[arg-type]
-            inputs = outputs
+            layers = [*_layer(3, first, 5, 2, pool=True), *_layer(first, second, 4, pool=True)]
+            layers += _layer(second, channels, 3)
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.layers(images)
+
+
+def _layer(inputs: int, outputs: int, side: int, stride: int = 1, *, pool: bool = False) -> list[nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, side, stride)
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+    return [convolution, nn.ReLU(inplace=True), *([nn.MaxPool2d(2)] if pool else [])]
 
 
 class ScaledCopy(NamedTuple):
@@ -106,7 +106,7 @@ class SlidingWindow(nn.Module):
         self.spec, self.options = spec, options
         stack = WindowStack(LARGE if options.window >= LARGE else SMALL, options.channels)
         self.backbone, self.window, self.stride, self.cells = stack, stack.window, stack.stride, stack.cells
-        self.fc6 = nn.Conv2d(stack.out_channels, options.width, stack.cells)
+        self.fc6 = nn.Conv2d(options.channels, options.width, stack.cells)
         self.fc7 = nn.Conv2d(options.width, options.width, 1)
         self.cls_logits = nn.Conv2d(options.width, spec.classes + 1, 1)
         self.moves = nn.Conv2d(options.width, 4, 1)
@@ -132,7 +132,8 @@ class SlidingWindow(nn.Module):
 
     def levels(self, device: torch.device) -> list[ScaledCopy]:
         """Return the scaled copies of an image of the network's size, that with the smallest windows first."""
-        size, found = (self.spec.height, self.spec.width), []
+        size = (self.spec.height, self.spec.width)
+        found: list[ScaledCopy] = []
         step = 2 ** (1 / self.options.per_octave)
         side = float(self.options.smallest)
         while not found or side <= max(size) * step**0.5:
