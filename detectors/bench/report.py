@@ -164,13 +164,14 @@ def print_bench(console: Console, result: BenchResult, page: Path) -> None:
         if row.status == "done":
             name = f"{'* ' if row.name in front else '  '}{row.name}"
             table.add_row(Text(name), *(column.shown(row) for column in columns))
-    console.print(table, highlight=False)
-    console.print("* no other row is both as fast and as accurate", highlight=False)
+    if table.row_count:
+        console.print(table, highlight=False)
+        console.print("* no other row is both as fast and as accurate", highlight=False)
     for row in rows:
         if row.status != "done":
             console.print(f"{row.name}: {row.status}: {row.reason}", highlight=False, markup=False)
     if not result.finished:
-        left = f"{result.planned - len(rows)} of {count_of(result.planned, 'row')} are left: the same command goes on"
+        left = f"left: {result.planned - len(rows)} of {count_of(result.planned, 'row')}; the same command goes on"
         console.print(left, highlight=False)
     for file in (page, result.settings.out / TABLE, result.settings.out / CONTENT):
         console.print(f"wrote {file}", highlight=False, markup=False)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +176,31 @@ def test_a_comparison_without_numbers_has_a_page(tmp_path: Path) -> None:
     written(tmp_path, [row("x", None, 1, status="skipped", reason="it lacks masks")])
     assert "it lacks masks" in (tmp_path / PAGE).read_text()
     assert table_csv([]).startswith("name,")
+
+
+# Clicks on heads, and leaves the order of rows after each as the page's title.
+CLICKS = """<script>
+const heads = document.querySelectorAll("table.sortable th"), orders = [];
+for (const place of [6, 6, 8, 0]) {
+  heads[place].click();
+  orders.push([...document.querySelectorAll("table.sortable tbody tr")].map(row => row.cells[0].dataset.value));
+}
+document.title = orders.join(" ");
+</script></body>"""
+
+
+def test_a_click_on_a_head_sorts(tmp_path: Path) -> None:
+    """By latency, the slowest first, then the fastest; by throughput, the highest first; by name."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no Chromium here: 'apt install chromium' to try the page's own script")
+    written(tmp_path, [row("b", 0.5, 100), row("a", 0.4, 20), row("c", 0.3, 3)])
+    page = tmp_path / PAGE
+    page.write_text(page.read_text().replace("</body>", CLICKS))
+    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    words += [f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()]
+    shown = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120).stdout
+    assert re.search(r"<title>(.*)</title>", shown)[1].split() == ["b,a,c", "c,a,b", "c,a,b", "a,b,c"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
