@@ -30,6 +30,7 @@ FORMATS = {
     "coco": "dataset.formats.coco",
     "cvat": "dataset.formats.cvat",
     "huggingface": "dataset.formats.huggingface",
+    "huggingface-parquet": "dataset.formats.huggingface_parquet",
     "label-studio": "dataset.formats.label_studio",
     "masks": "dataset.formats.masks",
     "panoptic": "dataset.formats.panoptic",

@@ -40,6 +40,7 @@ LOST = {
     "amodal_bbox": "amodal boxes",
     "amodal_segmentation": "amodal masks",
     "camera_from_object": "poses",
+    "keypoints": "keypoints",
 }
 
 

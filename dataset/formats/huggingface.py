@@ -142,9 +142,10 @@ class HuggingFacePart:
         IMAGE_PIXELS.check(width * height, where)
         image = ImageRecord(id=place + 1, file_name=name.replace("\\", "/"), width=width, height=height)
         columns = row.get("objects")
-        return StoredImage(ImageLabels(image, self._records(columns, image, where)), path, str(path))
+        return StoredImage(ImageLabels(image, self.records(columns, image, where)), path, str(path))
 
-    def _records(self, columns: object, image: ImageRecord, where: str) -> list[AnnotationRecord]:
+    def records(self, columns: object, image: ImageRecord, where: str) -> list[AnnotationRecord]:
+        """Return the annotations in the columns of `objects`. Raises SynthError if they do not fit together."""
         boxes, classes = columns.get("bbox") if isinstance(columns, dict) else [], _classes(columns)
         if not isinstance(columns, dict) or not isinstance(boxes, list) or not boxes:
             return []
@@ -198,16 +199,16 @@ def write_labels(folder: Path, sets: Iterable[SplitLabels]) -> None:
     """A line for each image, streamed, and the categories."""
     for one in sets:
         names = names_of(one.head.categories)
-        places = {number: place for place, number in enumerate(names)}
         (folder / one.split).mkdir(exist_ok=True)
         with (folder / one.split / METADATA).open("w", encoding="utf-8") as file:
             for labels in one.images:
-                file.write(record_json(_row(labels, names, places)) + "\n")
+                file.write(record_json(row_of(labels, names)) + "\n")
         write_categories(folder, one.head.categories)
 
 
-def _row(labels: ImageLabels, names: dict[int | None, str], places: Mapping[int | None, int]) -> dict[str, Any]:
-    image = labels.image
+def row_of(labels: ImageLabels, names: dict[int | None, str]) -> dict[str, Any]:
+    """Return the metadata of an image. names: of the classes by id, in the order of their numbers."""
+    image, places = labels.image, {number: place for place, number in enumerate(names)}
     records = [record for record in labels.annotations if record.bbox is not None]
     for record in records:
         name_in(names, record, image)
