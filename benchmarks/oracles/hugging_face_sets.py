@@ -1,4 +1,4 @@
-"""Whether Hugging Face's `datasets` loads our image folders and Parquet files: pictures, boxes, names of classes, splits.
+"""Whether Hugging Face's `datasets` loads our image folders and Parquet files: pictures, boxes, names of classes.
 
     synth data convert SET OUT/folder --format huggingface
     synth data convert SET OUT/parquet --format huggingface-parquet

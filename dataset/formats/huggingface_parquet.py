@@ -163,7 +163,9 @@ def write_labels(folder: Path, sets: Iterable[SplitLabels]) -> None:
 
 def _write_split(folder: Path, one: SplitLabels) -> None:
     names = names_of(one.head.categories)
-    schema, files, rows, size = _schema(list(names.values())), [], list[dict[str, Any]](), 0
+    schema, size = _schema(list(names.values())), 0
+    files: list[Path] = []
+    rows: list[dict[str, Any]] = []
     writer: Any = None
     for labels in one.images:
         row = _row(folder, one.split, labels, names)
