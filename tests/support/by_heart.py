@@ -57,7 +57,7 @@ CASES = (
     ("yolo", 55, 4, 0.003, SMALL),
     ("yolov1", 45, 4, 0.003, (160, 128)),
     ("yolov2", 45, 4, 0.003, SMALL),
-    ("yolov3", 45, 4, 0.003, SMALL),
+    ("yolov3", 55, 4, 0.003, SMALL),
     ("yolov4", 55, 4, 0.003, SMALL),
 )
 # Detectors that over a given backbone, with their smallest options, are another one that learns them.

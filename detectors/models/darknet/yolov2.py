@@ -177,9 +177,14 @@ def rearrange(maps: Tensor) -> Tensor:
 
 def _cut_to(maps: Tensor, height: int, width: int) -> Tensor:
     """Return maps with zeros below and at the right, or cut there, so that two of its cells make a coarser one."""
-    right, below = int(width - maps.shape[3]), int(height - maps.shape[2])
-    # In a traced network padding is a graph of its own, which runtimes need not have where there is nothing to pad.
-    return functional.pad(maps, (0, right, 0, below)) if right or below else maps
+    for axis, size in ((2, height), (3, width)):
+        lacking = int(size - maps.shape[axis])
+        if lacking < 0:
+            maps = maps.narrow(axis, 0, int(size))
+        elif lacking > 0:
+            # Not functional.pad, which the ONNX exporter warns of.
+            maps = torch.cat([maps, torch.zeros_like(maps.narrow(axis, 0, lacking))], axis)
+    return maps
 
 
 def _processes() -> int:
