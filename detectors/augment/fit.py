@@ -41,6 +41,16 @@ class Letterbox:
         fitted = np.array([self.fitted_width, self.fitted_height] * 2)
         return np.clip(np.asarray(boxes, np.float64) * (size / fitted), 0, size).astype(np.float32)
 
+    def points_to_original(self, points: NDArray) -> NDArray[np.float32]:
+        """Map (N, K, 3) points from the output to pixels of the original image, which they may lie outside of.
+
+        The third number of each stays as it is.
+        """
+        moved = np.array(points, np.float64)
+        moved[..., 0] *= self.width / self.fitted_width
+        moved[..., 1] *= self.height / self.fitted_height
+        return moved.astype(np.float32)
+
 
 def letterbox(sample: Sample, width: int, height: int) -> Letterbox:
     """Return how a sample fits into `width` x `height` with its aspect ratio kept."""

@@ -240,6 +240,9 @@ class Predictions:
 
     images: (D,) int64, index in the ImageSet. boxes: (D, 4) float32 xyxy pixels of the original image.
     labels: (D,) int32, index into `classes`, those of the detector. scores: (D,) float32, 0 to 1.
+    masks: D compressed COCO RLEs of the image's size, None if the detector finds none. pixelwise: whether together they
+    say what each pixel is, whatever the scores. keypoints: (D, 8, 3) float32, x, y in pixels of the original image and
+    score of the corners of cuboids, or None.
     """
 
     classes: Classes
@@ -247,9 +250,13 @@ class Predictions:
     boxes: NDArray[np.float32]
     labels: NDArray[np.int32]
     scores: NDArray[np.float32]
+    masks: Packed | None = None
+    pixelwise: bool = False
+    keypoints: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        if not len(self.images) == len(self.boxes) == len(self.labels) == len(self.scores):
+        columns = (self.images, self.boxes, self.labels, self.scores, self.masks, self.keypoints)
+        if any(len(column) != len(self.boxes) for column in columns if column is not None):
             raise ValueError("columns differ in length")
 
     def __len__(self) -> int:

@@ -17,8 +17,10 @@ from detectors.evaluate.metrics.breakdown import BoxGroup, break_down, taken_box
 from detectors.evaluate.metrics.checkout import Checkout
 from detectors.evaluate.metrics.coco_numbers import NAMES
 from detectors.evaluate.metrics.confusion import Naming
+from detectors.evaluate.metrics.corners import CORNER_METRICS, gather_corners
 from detectors.evaluate.metrics.curves import Curve, OperatingPoint
 from detectors.evaluate.metrics.evidence import Evidence, gather
+from detectors.evaluate.metrics.pixels import MASK_METRICS, gather_pixels
 from detectors.evaluate.metrics.table import METRICS, Metric, MetricKind, measure
 from detectors.evaluate.metrics.tide import ErrorKind, error_kinds
 
@@ -115,6 +117,13 @@ def evaluate(
     data = align(truth, found)
     evidence = gather(data, threshold)
     finding, naming, operating = evidence.finding, evidence.naming, evidence.operating
+    measured = measure(evidence, metrics, data.groups, rng=rng, resamples=resamples)
+    pixels = gather_pixels(truth, found, data, operating.threshold)
+    if pixels is not None:
+        measured += measure(pixels, MASK_METRICS, data.groups, rng=rng, resamples=resamples)
+    corners = gather_corners(truth, found, data, evidence.matches, operating.threshold)
+    if corners is not None:
+        measured += measure(corners, CORNER_METRICS, data.groups, rng=rng, resamples=resamples)
     return Report(
         name=truth.name,
         images=len(truth),
@@ -122,7 +131,7 @@ def evaluate(
         boxes=int((~data.ignored).sum()),
         ignored=int(data.ignored.sum()),
         detections=len(found),
-        metrics=measure(evidence, metrics, data.groups, rng=rng, resamples=resamples),
+        metrics=measured,
         operating=operating,
         finding=FindingNumbers(finding.ap, finding.ap50, naming.found, naming.share),
         checkout=evidence.checkout,

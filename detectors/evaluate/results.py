@@ -25,13 +25,17 @@ FIELDS = ("image_id", "category_id", "bbox", "score")
 
 
 class ResultRow(TypedDict):
-    """A detection as COCO results files have it. bbox: x, y, width, height, pixels. segmentation: of its mask."""
+    """A detection as COCO results files have it. bbox: x, y, width, height, pixels. segmentation: of its mask.
+
+    keypoints: x, y and score of each corner of its cuboid.
+    """
 
     image_id: int
     category_id: int
     bbox: list[float]
     score: float
     segmentation: NotRequired[CompressedRle]
+    keypoints: NotRequired[list[float]]
 
 
 def coco_rows(
@@ -53,7 +57,24 @@ def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
 def write_results(path: Path, found: Predictions, truth: ImageSet, category_ids: Mapping[str, int]) -> None:
     """Write detections as a COCO results file. category_ids: by class key. Raises SynthError if a class has none."""
     ids = np.array(_ids_of(found.classes, category_ids), np.int64)[found.labels]
-    write_rows(path, coco_rows(truth.image_ids[found.images].tolist(), ids.tolist(), found.boxes, found.scores))
+    rows = coco_rows(truth.image_ids[found.images].tolist(), ids.tolist(), found.boxes, found.scores)
+    write_rows(path, _complete(rows, found, truth))
+
+
+def _complete(rows: Iterable[ResultRow], found: Predictions, truth: ImageSet) -> Iterator[ResultRow]:
+    """Yield the rows with masks and corners, where there are any."""
+    for place, row in enumerate(rows):
+        if found.masks is not None:
+            width, height = (int(side) for side in truth.sizes[found.images[place]])
+            row["segmentation"] = {"size": [height, width], "counts": found.masks[place].decode("ascii")}
+        if found.keypoints is not None:
+            row["keypoints"] = corner_numbers(found.keypoints[place])
+        yield row
+
+
+def corner_numbers(points: NDArray[np.float32]) -> list[float]:
+    """The (8, 3) corners of a cuboid as COCO has them, one after the other, to a hundredth of a pixel."""
+    return [round(float(number), 4 if place % 3 == 2 else 2) for place, number in enumerate(points.ravel())]
 
 
 def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int]) -> Predictions:

@@ -209,7 +209,12 @@ def _find(
     progress = StepProgress(console, f"{name} on {truth.name}", total=len(truth), unit="images")
     with progress:
         return find_products(
-            checkpoint, truth, device=settings.device, workers=settings.workers, advance=progress.count
+            checkpoint,
+            truth,
+            device=settings.device,
+            workers=settings.workers,
+            masks=not truth.missing_masks,
+            advance=progress.count,
         )
 
 
@@ -219,13 +224,17 @@ def find_products(
     *,
     device: str,
     workers: int | None,
+    masks: bool = False,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Predictions:
-    """Run the detector of a checkpoint on images. workers: None for as many as cores. advance: called per image."""
+    """Run the detector of a checkpoint on images. workers: None for as many as cores. advance: called per image.
+
+    masks: whether to keep masks, where it finds any.
+    """
     model = restore_model(checkpoint).to(pick_device(device))
     readers = workers if workers is not None else loader_processes()
     size = (checkpoint.spec.width, checkpoint.spec.height)
-    return find_in_set(model, truth, checkpoint.classes, size, workers=readers, advance=advance)
+    return find_in_set(model, truth, checkpoint.classes, size, workers=readers, masks=masks, advance=advance)
 
 
 def _ids(truth: ImageSet, classes: Classes) -> dict[str, int]:

@@ -16,18 +16,25 @@ from torch.utils.data import Dataset
 from assets.errors import SynthError
 from dataset.images import read_image
 from detectors.augment import Letterbox, fit
-from detectors.data.image_set import Classes, ImageSet, Predictions
+from detectors.data.image_set import Classes, ImageSet, Packed, Predictions
 from detectors.data.sample import Sample
 from detectors.device import PREFETCH, ProcessLoader, limit_threads
+from detectors.models.image_masks import encode_masks
 
 
 @dataclass(frozen=True)
 class Detections:
-    """The detections of one image. boxes: (D, 4) float32 xyxy pixels of the original image. labels: (D,) from 0."""
+    """The detections of one image. boxes: (D, 4) float32 xyxy pixels of the original image. labels: (D,) from 0.
+
+    masks: D compressed COCO RLEs of the original image; None if they were not asked for, or the detector finds none.
+    keypoints: (D, 8, 3) float32, x, y in pixels of the original image and score of the corners of cuboids, or None.
+    """
 
     boxes: NDArray[np.float32]
     labels: NDArray[np.int32]
     scores: NDArray[np.float32]
+    masks: tuple[bytes, ...] | None = None
+    keypoints: NDArray[np.float32] | None = None
 
 
 class FittedImages(Dataset[Any]):
@@ -64,20 +71,32 @@ def find_in_set(
     *,
     batch: int = 8,
     workers: int = 0,
+    masks: bool = False,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Predictions:
-    """Run `model` on a data set; detections of an image are sorted by score. advance: called with 1 per image."""
+    """Run `model` on a data set; detections of an image are sorted by score.
+
+    masks: whether to keep masks, where the detector finds any. advance: called with 1 per image.
+    """
     rows: list[tuple[int, Detections]] = []
-    for index, found in find_in_fitted(model, fitted_images(images, size), batch=batch, workers=workers):
+    fitted = fitted_images(images, size)
+    for index, found in find_in_fitted(model, fitted, batch=batch, workers=workers, masks=masks):
         rows.append((index, found))
         advance(1)
     order = [np.argsort(-found.scores, kind="stable") for _, found in rows]
+    outlines = [one.masks[place] for (_, one), places in zip(rows, order, strict=True) if one.masks for place in places]
+    with_masks = any(found.masks is not None for _, found in rows)
+    pairs = zip(rows, order, strict=True)
+    corners = [one.keypoints[places] for (_, one), places in pairs if one.keypoints is not None]
     return Predictions(
         classes=classes,
         images=np.concatenate([np.full(len(found.scores), index) for index, found in rows]).astype(np.int64),
         boxes=np.concatenate([found.boxes[place] for (_, found), place in zip(rows, order, strict=True)]),
         labels=np.concatenate([found.labels[place] for (_, found), place in zip(rows, order, strict=True)]),
         scores=np.concatenate([found.scores[place] for (_, found), place in zip(rows, order, strict=True)]),
+        masks=Packed.of(outlines) if with_masks else None,
+        pixelwise=hasattr(model, "segment"),
+        keypoints=np.concatenate(corners) if corners else None,
     )
 
 
@@ -108,14 +127,14 @@ def find_in_files(
 
 
 def find_in_fitted(
-    model: nn.Module, images: Dataset[Any], *, batch: int = 8, workers: int = 0
+    model: nn.Module, images: Dataset[Any], *, batch: int = 8, workers: int = 0, masks: bool = False
 ) -> Iterator[tuple[int, Detections]]:
     """Yield (index, Detections) of each image, in order. images: yields the same items as FittedImages."""
     device = next(model.parameters()).device
     for made in read_in_batches(images, batch=batch, workers=workers):
         stacked = torch.from_numpy(np.stack([image for image, _, _ in made])).to(device)
         for (_, letterbox, index), output in zip(made, forward(model, stacked), strict=True):
-            yield index, detections_of(output, letterbox)
+            yield index, detections_of(output, letterbox, masks=masks)
 
 
 def read_in_batches(images: Dataset[Any], *, batch: int, workers: int) -> Iterator[list[Any]]:
@@ -152,11 +171,20 @@ def network_input(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).to(torch.float32).div_(255)
 
 
-def detections_of(output: dict[str, Tensor], letterbox: Letterbox) -> Detections:
-    """Convert the output of `Detector.detect` for one image to original pixels; boxes without area are dropped."""
+def detections_of(output: dict[str, Tensor], letterbox: Letterbox, *, masks: bool = False) -> Detections:
+    """Convert the output of `Detector.detect` for one image to original pixels; boxes without area are dropped.
+
+    masks: whether to convert masks, which takes longer than all the rest.
+    """
     boxes = letterbox.to_original(output["boxes"].float().cpu().numpy())
     kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     labels = output["labels"].cpu().numpy().astype(np.int32)
-    return Detections(
-        boxes[kept].astype(np.float32), labels[kept], output["scores"].float().cpu().numpy()[kept].astype(np.float32)
-    )
+    boxes = boxes[kept].astype(np.float32)
+    outlines = corners = None
+    if masks and "masks" in output:
+        shares = output["masks"][torch.from_numpy(kept).to(output["masks"].device)][:, 0].float().cpu().numpy()
+        outlines = encode_masks(shares, boxes, letterbox)
+    if "keypoints" in output:
+        corners = letterbox.points_to_original(output["keypoints"].float().cpu().numpy()[kept])
+    scores = output["scores"].float().cpu().numpy()[kept].astype(np.float32)
+    return Detections(boxes, labels[kept], scores, outlines, corners)

@@ -13,7 +13,7 @@ from assets.files.atomic import atomic_file
 from dataset.categories import unique_names
 from dataset.records import CategoryRecord, ImageRecord, InfoRecord, record_json
 from detectors.data.image_set import Classes
-from detectors.evaluate.results import ResultRow, coco_rows
+from detectors.evaluate.results import ResultRow, coco_rows, corner_numbers
 from detectors.models.detect import Detections
 from detectors.predict.input_images import InputImage
 
@@ -132,4 +132,7 @@ def result_rows(found: ImageDetections) -> list[ResultRow]:
     size = [found.image.letterbox.height, found.image.letterbox.width]
     for row, counts in zip(rows, found.masks, strict=False):
         row["segmentation"] = {"size": size, "counts": counts.decode("ascii")}
+    if detections.keypoints is not None:
+        for row, points in zip(rows, detections.keypoints, strict=True):
+            row["keypoints"] = corner_numbers(points)
     return rows

@@ -25,7 +25,6 @@ from detectors.checkpoints.detector import Checkpoint, find_checkpoint
 from detectors.data.image_set import Classes
 from detectors.models.detect import detections_of
 from detectors.predict.detector import LoadedDetector, load_detector
-from detectors.predict.image_masks import encode_masks
 from detectors.predict.input_images import (
     InputImage,
     Unreadable,
@@ -179,12 +178,9 @@ def _of_output(image: InputImage, image_id: int, output: dict[str, Tensor], leas
     # Rows that `detections_of` would drop are removed before, so that masks and boxes correspond.
     kept = output["scores"] >= least
     kept &= torch.from_numpy(_has_area(output, image.letterbox)).to(kept.device)
-    detections = detections_of({name: column[kept] for name, column in output.items()}, image.letterbox)
-    masks: tuple[bytes, ...] = ()
-    if "masks" in output:
-        shares = output["masks"][kept][:, 0].float().cpu().numpy()
-        masks = encode_masks(shares, detections.boxes, image.letterbox)
-    return ImageDetections(image, image_id, detections, masks)
+    output = {name: column[kept] for name, column in output.items()}
+    detections = detections_of(output, image.letterbox, masks=True)
+    return ImageDetections(image, image_id, detections, detections.masks or ())
 
 
 def _has_area(output: dict[str, Tensor], letterbox: Letterbox) -> NDArray[np.bool_]:

@@ -66,7 +66,7 @@ def align(truth: ImageSet, found: Predictions) -> Aligned:
     if is_agnostic(found.classes):
         truth = truth.relabelled(found.classes)
     classes, label_of = _merge_classes(truth.classes, found.classes)
-    order = np.lexsort((-found.scores.astype(np.float64), found.images))
+    order = falling_scores(found)
     boxes = found.boxes[order].astype(np.float64)
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
     ignored = truth.labels == IGNORED
@@ -83,6 +83,11 @@ def align(truth: ImageSet, found: Predictions) -> Aligned:
         ),
         scores=found.scores[order].astype(np.float64),
     )
+
+
+def falling_scores(found: Predictions) -> Ints:
+    """The rows of detections by image, then by falling score: the order of those of `align`."""
+    return np.lexsort((-found.scores.astype(np.float64), found.images))
 
 
 def _merge_classes(truth: Classes, found: Classes) -> tuple[Classes, Ints]:

@@ -23,8 +23,8 @@ from dataset.masks import decode_mask
 from detectors.augment import Letterbox
 from detectors.checkpoints.detector import load_checkpoint, restore_model
 from detectors.models.detect import detections_of, fit_image, forward
+from detectors.models.image_masks import encode_masks
 from detectors.predict import run as predicting
-from detectors.predict.image_masks import encode_masks
 from detectors.predict.input_images import InputImage, Unreadable, read_input_images, read_upright
 from detectors.predict.inputs import find_inputs, natural_order
 from detectors.predict.run import PredictSummary, predict, print_summary

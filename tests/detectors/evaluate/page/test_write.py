@@ -110,7 +110,8 @@ def test_counts_are_those_under_the_images(case: tuple[ImageSet, Predictions], t
     truth, found = case
     weak = predictions([(1, 2, [20, 20, 50, 90], 0.2)], CLASSES)
     both = [
-        np.concatenate(pair) for pair in zip(list(vars(found).values())[1:], list(vars(weak).values())[1:], strict=True)
+        np.concatenate(pair)
+        for pair in zip(list(vars(found).values())[1:5], list(vars(weak).values())[1:5], strict=True)
     ]
     report = report_of((truth, Predictions(CLASSES, *both)))
     kinds = {error.name: error.count for error in report.errors}
@@ -209,7 +210,7 @@ def test_a_missing_image_is_told(case: tuple[ImageSet, Predictions], tmp_path: P
 
 def test_comparison_page(case: tuple[ImageSet, Predictions], tmp_path: Path) -> None:
     truth, found = case
-    fewer = Predictions(*(found.classes, *(column[:2] for column in list(vars(found).values())[1:])))
+    fewer = Predictions(*(found.classes, *(column[:2] for column in list(vars(found).values())[1:5])))
     difference = compare(truth, found, fewer, rng=np.random.default_rng(0), names=("full", "<less>"), resamples=20)
     reports = {"full": report_of(case), "<less>": report_of((truth, fewer))}
     text = write_comparison(reports, tmp_path / "out", [difference]).read_text(encoding="utf-8")
