@@ -72,7 +72,7 @@ def photographs(data: Path) -> list[str]:
 
 def rendered(folder: Path, scenes: int, size: str) -> list[str]:
     """Options for scenes of the demo catalogue, which are rendered first; a fifth of them judge."""
-    if synth("render", "--demo", "--scenes", str(scenes), "--size", size, "--out", str(folder)):
+    if synth("render", "--demo", "--keypoints", "--scenes", str(scenes), "--size", size, "--out", str(folder)):
         sys.exit("the scenes were not rendered: call again")
     return ["--data", str(folder)]
 

@@ -17,7 +17,7 @@ from assets.interrupt import stop_on_signals
 from assets.progress import StepProgress
 from detectors.bench.describe import describe_all
 from detectors.bench.processes import Ending, run_process
-from detectors.bench.rows import FILE, PlannedRow, RowRecord, plan_rows, read_row, write_row
+from detectors.bench.rows import FILE, PlannedRow, RowRecord, Status, plan_rows, read_row, write_row
 from detectors.bench.settings import BenchSettings
 from detectors.bench.work import data_settings, measure_row, train_row
 from detectors.data.prepare import TrainingData, prepare_training
@@ -28,10 +28,10 @@ ROWS, LOGS, LOG = "rows", "logs", "log.txt"
 # Longer side of the input without --sizes: the same for all detectors that take any.
 LONG_SIDE = 640
 KEPT = "rows that are done are kept: the same command goes on"
-# Mistakes that say that a detector cannot be used here, and not that something broke.
-UNFIT = (
-    *("backbone-unsupported", "dependency-missing", "masks-missing", "network-invalid", "setting-invalid"),
-    *("unknown-name", "weights-mismatch", "weights-unavailable", "content-invalid"),
+# What breaks; any other mistake says that a detector cannot be used here, or lacks something in the data.
+BROKEN = (
+    *("row-crashed", "row-killed", "row-silent", "out-of-memory", "loss-not-finite", "io-failed"),
+    *("plugin-failed", "plugin-incomplete", "download-failed"),
 )
 Run = Callable[..., Ending]
 
@@ -166,10 +166,8 @@ def _make_row(settings: BenchSettings, row: PlannedRow, stop: Callable[[], bool]
 
 def _unmade(row: PlannedRow, reason: str, code: str) -> RowRecord:
     """Return the record of a row that does not fit, lacks something, or broke."""
-    broke = code and code not in UNFIT
-    return RowRecord(
-        name=row.name, status="failed" if broke else "skipped", reason=reason, code=code, asked=row.detector
-    )
+    status: Status = "failed" if code in BROKEN else "skipped"
+    return RowRecord(name=row.name, status=status, reason=reason, code=code, asked=row.detector)
 
 
 def _ending_text(record: RowRecord) -> str:
