@@ -8,20 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.models.backbones.stages import backbone_stages, backbone_strides
+from detectors.models.backbones.stages import backbone_stages
 from detectors.models.backbones.table import timm_name
 
 STRIDE = 16
 ALEXNET_CHANNELS = 256
 
 
-class LastMap(nn.Module):
-    """The deepest stage of a backbone with a stride of at most 16, as one map. stride: in pixels."""
+class SingleStage(nn.Module):
+    """The stage of stride 16 of a backbone, as one map."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.stride = max((stride for stride in backbone_strides(name) if stride <= STRIDE), default=STRIDE)
-        self.body, (self.channels,) = backbone_stages(name, (self.stride,))
+        self.body, (self.channels,) = backbone_stages(name, (STRIDE,))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.body(images)[0]
@@ -35,7 +34,7 @@ class DilatedStages(nn.Module):
 
     def __init__(self, name: str | None) -> None:
         super().__init__()
-        self.stride, self.channels = STRIDE, (1024, 2048)
+        self.channels = (1024, 2048)
         if name is None:
             from torchvision.models import resnet101
             from torchvision.models._utils import IntermediateLayerGetter
@@ -43,7 +42,7 @@ class DilatedStages(nn.Module):
             network = resnet101(weights=None, replace_stride_with_dilation=[False, False, True])
             self.body: nn.Module = IntermediateLayerGetter(network, {"layer3": "early", "layer4": "late"})
         else:
-            self.body, self.channels, self.stride = _dilated(name)
+            self.body, self.channels = _dilated(name)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         maps = self.body(images)
@@ -52,11 +51,11 @@ class DilatedStages(nn.Module):
         return maps[0], maps[-1]
 
 
-def _dilated(name: str) -> tuple[nn.Module, tuple[int, int], int]:
-    """Return a network that gives one or two stages, their channels and their stride."""
+def _dilated(name: str) -> tuple[nn.Module, tuple[int, int]]:
+    """Return a network that gives one or two stages, and the channels of the first and the last."""
     import timm
 
-    stage = LastMap(name)  # also refuses what has no stages
+    stage = SingleStage(name)  # also refuses what has no stages
     # timm has many ways to say that a model cannot be dilated, or that it has none of that name.
     with suppress(AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError):
         wanted = {"pretrained": False, "features_only": True, "output_stride": STRIDE}
@@ -65,21 +64,21 @@ def _dilated(name: str) -> tuple[nn.Module, tuple[int, int], int]:
             last = len(info.reduction()) - 1
             body = timm.create_model(timm_name(name), out_indices=(last - 1, last), **wanted)
             early, late = body.feature_info.channels()
-            return body, (early, late), STRIDE
-    return stage.body, (stage.channels, stage.channels), stage.stride
+            return body, (early, late)
+    return stage.body, (stage.channels, stage.channels)
 
 
-def convolutions(backbone: str | None) -> tuple[nn.Module, int, int]:
+def convolutions(backbone: str | None) -> tuple[nn.Module, int]:
     """Build the convolutions of AlexNet (Krizhevsky et al. 2012) up to conv5, or of another backbone.
 
-    Returns them with their number of channels and stride.
+    Returns them, whose stride is 16, with their number of channels.
     """
     if backbone is None:
         from torchvision.models import alexnet
 
-        return alexnet(weights=None).features[:-1], ALEXNET_CHANNELS, STRIDE
-    stage = LastMap(backbone)
-    return stage, stage.channels, stage.stride
+        return alexnet(weights=None).features[:-1], ALEXNET_CHANNELS
+    stage = SingleStage(backbone)
+    return stage, stage.channels
 
 
 class FullyConnected(nn.Module):

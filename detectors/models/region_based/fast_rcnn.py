@@ -17,7 +17,7 @@ from torchvision.ops import roi_pool
 
 from detectors.models.interface import SoftHead, SoftOutputs, options_of
 from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, normalised
-from detectors.models.region_based.bodies import FullyConnected, convolutions, initialise
+from detectors.models.region_based.bodies import STRIDE, FullyConnected, convolutions, initialise
 from detectors.models.region_based.sampling import (
     BACKGROUND,
     Matched,
@@ -35,6 +35,7 @@ LONG_SIDE = 800
 FIXED_SIZE = None
 LEARNING_RATE = 2e-4
 NEEDS_MASKS = False
+BACKBONE_STRIDES = (16,)
 NEEDS_PROPOSALS = True
 NOT_EXPORTED = "selective search runs outside the network"
 SMALLEST = {"width": 64, "regions": 32, "proposals": 200, "search_width": 160, "dropout": 0.0}
@@ -68,7 +69,7 @@ class FastRcnn(nn.Module):
         super().__init__()
         self.spec, self.options = spec, options
         self.search = ProposalSearch(options.proposal_settings)
-        self.backbone, channels, self.stride = convolutions(spec.backbone)
+        self.backbone, channels = convolutions(spec.backbone)
         self.grid = ALEXNET_GRID if spec.backbone is None else GRID
         keep = (options.svd_fc6, options.svd_fc7)
         self.head = FullyConnected(channels * self.grid**2, options.width, options.dropout, keep)
@@ -136,7 +137,7 @@ class FastRcnn(nn.Module):
     def _heads(self, images: Tensor, regions: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return (R, C + 1) float32 logits and (R, C, 4) normalised codes of the regions of all images."""
         (maps,) = self.features(images)
-        pooled = roi_pool(maps, regions, self.grid, 1 / self.stride)
+        pooled = roi_pool(maps.float(), regions, self.grid, 1 / STRIDE)
         hidden = self.head(pooled)
         return self.cls_logits(hidden).float(), self.bbox_pred(hidden).float().unflatten(1, (-1, 4))
 

@@ -26,6 +26,7 @@ LONG_SIDE = 500
 FIXED_SIZE = None
 LEARNING_RATE = 1e-4
 NEEDS_MASKS = False
+BACKBONE_STRIDES = (16,)
 NEEDS_PROPOSALS = True
 CUTS_WINDOWS = True
 NOT_EXPORTED = "selective search runs outside the network"
@@ -62,7 +63,7 @@ class Rcnn(WindowClassifier):
     """The network (interface.FittedDetector)."""
 
     def __init__(self, spec: ModelSpec, options: Options) -> None:
-        convolved, channels, _ = convolutions(spec.backbone)
+        convolved, channels = convolutions(spec.backbone)
         super().__init__(spec, options, channels * GRID**2)
         self.options, self.backbone = options, convolved
         self.pool = nn.MaxPool2d(3, 2) if spec.backbone is None else nn.Identity()

@@ -21,7 +21,7 @@ from torchvision.ops import ps_roi_pool
 from detectors.models.ignoring import IgnoringProposals
 from detectors.models.interface import DetectorOptions, SoftHead, SoftOutputs, options_of
 from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, normalised
-from detectors.models.region_based.bodies import DilatedStages, initialise
+from detectors.models.region_based.bodies import STRIDE, DilatedStages, initialise
 from detectors.models.region_based.sampling import (
     BACKGROUND,
     decode_boxes,
@@ -35,6 +35,7 @@ LONG_SIDE = 1024
 FIXED_SIZE = None
 LEARNING_RATE = 2e-4
 NEEDS_MASKS = False
+BACKBONE_STRIDES = (16,)
 NOT_EXPORTED = "ONNX has no position-sensitive pooling"
 SMALLEST = {"hard": 64, "proposals": 60, "width": 128}
 TORCHVISION = (None, "ResNet101_Weights")
@@ -82,7 +83,7 @@ class Rfcn(nn.Module):
     def losses(self, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         """Return those of the proposal network, "loss_classifier" and "loss_box_reg", of the hardest regions alone."""
         early, late = self.features(images)
-        proposals, losses = self.rpn(self._listed(images), {"0": early}, targets)
+        proposals, losses = self._propose(images, early, targets)
         matched = [match_regions(one.detach(), target) for one, target in zip(proposals, targets, strict=True)]
         logits, codes = self._vote(late, [one.boxes for one in matched])
         counts = [len(one.boxes) for one in matched]
@@ -101,7 +102,7 @@ class Rfcn(nn.Module):
     def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
         """Return the boxes that remain after non-maximum suppression within each class."""
         early, late = self.features(images)
-        regions, _ = self.rpn(self._listed(images), {"0": early})
+        regions, _ = self._propose(images, early)
         logits, codes = self._vote(late, regions)
         boxes = decode_boxes(torch.cat(regions), codes * self.deviations)[:, None]
         counts, size = [len(one) for one in regions], (self.spec.width, self.spec.height)
@@ -129,13 +130,20 @@ class Rfcn(nn.Module):
         second = SoftHead(votes, decode_boxes(torch.cat(regions), moves * self.deviations), BACKGROUND)
         return SoftOutputs({"proposals": first, "regions": second}, regions)
 
+    def _propose(
+        self, images: Tensor, early: Tensor, targets: list[dict[str, Tensor]] | None = None
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Return proposals and, in training, losses; in full precision, as half of it moves boxes by pixels."""
+        with torch.autocast(images.device.type, enabled=False):
+            return self.rpn(self._listed(images), {"0": early.float()}, targets)
+
     def _listed(self, images: Tensor) -> ImageList:
         return ImageList(images, [(self.spec.height, self.spec.width)] * len(images))
 
     def _vote(self, late: Tensor, regions: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return (R, C + 1) float32 logits and (R, 4) normalised codes: means over the parts of each region."""
         maps = self.reduce(late)
-        scale = 1 / self.backbone.stride
+        scale = 1 / STRIDE
         logits, codes = (pool_parts(layer(maps).float(), regions, scale) for layer in (self.cls_logits, self.box_votes))
         return logits.mean((2, 3)), codes.mean((2, 3))
 

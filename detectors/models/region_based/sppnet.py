@@ -17,7 +17,7 @@ from torchvision.ops import roi_pool
 
 from detectors.models.interface import options_of
 from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, normalised
-from detectors.models.region_based.bodies import FullyConnected, convolutions
+from detectors.models.region_based.bodies import STRIDE, FullyConnected, convolutions
 from detectors.models.region_based.sampling import Matched, sample_regions
 from detectors.models.region_based.window_classifier import WindowClassifier, WindowFeatures, WindowOptions
 from detectors.models.spec import ModelSpec
@@ -26,6 +26,7 @@ LONG_SIDE = 800
 FIXED_SIZE = None
 LEARNING_RATE = 2e-4
 NEEDS_MASKS = False
+BACKBONE_STRIDES = (16,)
 NEEDS_PROPOSALS = True
 NOT_EXPORTED = "selective search runs outside the network"
 SMALLEST = {"dropout": 0.0, "proposals": 200, "regions": 32, "search_width": 160, "train": "all", "width": 64}
@@ -55,7 +56,7 @@ class SppNet(WindowClassifier):
     """The network (interface.FittedDetector)."""
 
     def __init__(self, spec: ModelSpec, options: Options) -> None:
-        convolved, channels, self.stride = convolutions(spec.backbone)
+        convolved, channels = convolutions(spec.backbone)
         bins = channels * sum(side**2 for side in PYRAMID)
         super().__init__(spec, options, bins)
         self.options, self.backbone = options, convolved
@@ -92,7 +93,7 @@ class SppNet(WindowClassifier):
 
     def _pool(self, images: Tensor, windows: list[Tensor], scale: float) -> Tensor:
         (maps,) = self.features(images)
-        places = [map_windows(boxes * scale, self.stride, maps.shape[-2:]) for boxes in windows]
+        places = [map_windows(boxes * scale, STRIDE, maps.shape[-2:]) for boxes in windows]
         return pool_pyramid(maps.float(), places)
 
     def _pool_scales(self, images: Tensor, windows: list[Tensor]) -> Tensor:

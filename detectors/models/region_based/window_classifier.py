@@ -149,7 +149,9 @@ class WindowClassifier(nn.Module):
         """Return the (R, C) scores: of the machines once they are fitted, of the softmax before."""
         if not self.fitted:
             return self._logits(features).softmax(1)[:, BACKGROUND + 1 :]
-        margins = functional.linear(features.hidden.float(), self.cls_logits_svm, self.cls_logits_svm_bias)
+        # In full precision: a margin is a small difference of large sums.
+        with torch.autocast(features.hidden.device.type, enabled=False):
+            margins = functional.linear(features.hidden.float(), self.cls_logits_svm, self.cls_logits_svm_bias)
         return (STEEPNESS * margins).sigmoid()
 
     def _boxes(self, windows: Tensor, pooled: Tensor) -> Tensor:
@@ -157,7 +159,9 @@ class WindowClassifier(nn.Module):
         if not self.fitted:
             return windows[:, None]
         weights, biases = self.bbox_pred_ridge[..., :-1], self.bbox_pred_ridge[..., -1]
-        return decode_boxes(windows[:, None], torch.einsum("rp,ctp->rct", pooled.float(), weights) + biases)
+        with torch.autocast(pooled.device.type, enabled=False):
+            codes = torch.einsum("rp,ctp->rct", pooled.float(), weights) + biases
+        return decode_boxes(windows[:, None], codes)
 
     def _collect(self, images: FittingImages) -> tuple[list[Floats], Floats]:
         """Return the (N, D) features of each class's products, and the regressors (C, 4, P + 1)."""

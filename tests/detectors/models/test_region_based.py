@@ -50,6 +50,23 @@ def target(
     return made if proposals is None else {**made, "proposals": torch.tensor(proposals, dtype=torch.float32)}
 
 
+@pytest.mark.parametrize("name", ["fast_rcnn", "rcnn", "rfcn", "sliding_window", "sppnet"])
+def test_half_precision_is_enough(name: str) -> None:
+    """Under autocast losses are finite and in float32, and what is detected lies in the image."""
+    model = detector(name)
+    image = torch.zeros(1, 3, 64, 96)
+    image[:, 0, 10:40, 20:60] = 1
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = model.losses(image, [target([[20, 10, 60, 40]], [0])])
+        sum(losses.values()).backward()
+        assert all(loss.dtype == torch.float32 and torch.isfinite(loss) for loss in losses.values())
+        if hasattr(model, "fitted"):
+            model.fitted.fill_(True)
+        with torch.no_grad():
+            (found,) = model.eval().detect(image)
+    assert found["boxes"].dtype == torch.float32 and (found["boxes"] >= 0).all()
+
+
 def test_boxes_are_coded_as_published() -> None:
     """((Gx - Px) / Pw, (Gy - Py) / Ph, ln(Gw / Pw), ln(Gh / Ph)) of the centres and sides."""
     boxes = torch.tensor([[0.0, 0, 10, 20], [0, 0, 10, 20]])
