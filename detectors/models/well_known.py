@@ -14,6 +14,8 @@ _SEMANTIC = ("fcn", "segnet")
 WELL_KNOWN = {
     "yolo": _YOLO,
     "yolo9000": ("yolov2", "yolo"),
+    # Versions of two digits are current ones.
+    **{f"yolov1{digit}": _YOLO for digit in range(10)},
     "yolov1": ("yolov1", "yolo"),
     "yolov2": ("yolov2", "yolo"),
     "yolov3": ("yolov3", "yolo"),

@@ -276,6 +276,8 @@ def test_a_folder_without_checkpoints_is_told(tmp_path: Path) -> None:
         ("YOLOv8n", "yolo"),
         ("yolo9000", "yolov2"),
         ("YOLOv3-tiny", "yolov3"),
+        ("yolov1-tiny", "yolov1"),
+        ("YOLOv12s", "yolo"),
         ("scaled-yolov4", "yolov4"),
         ("rt-detr", "fcos"),
         ("efficientdet-d7", "efficientdet_d2"),
