@@ -42,6 +42,12 @@ class Places(NamedTuple):
     levels: tuple[Level, ...]
 
     @property
+    def anchor_boxes(self) -> Tensor:
+        """(N, 4) xyxy pixels of the anchors, each in the middle of its cell."""
+        middle, half = (self.cells + 0.5) * self.cell_sizes, self.anchors / 2
+        return torch.cat([middle - half, middle + half], 1)
+
+    @property
     def cell_boxes(self) -> Tensor:
         """(N, 4) xyxy pixels of the cells."""
         return torch.cat([self.cells * self.cell_sizes, (self.cells + 1) * self.cell_sizes], 1)
@@ -60,12 +66,16 @@ class GridOutputs(NamedTuple):
 
 
 class AssignedPlaces(NamedTuple):
-    """The M places that are responsible for an object. images, places: (M,) indices. boxes: (M, 4). labels: (M,)."""
+    """The M places that are responsible for an object. images, places: (M,) indices. boxes: (M, 4). labels: (M,).
+
+    objects: (M,) index of the object in its image's target.
+    """
 
     images: Tensor
     places: Tensor
     boxes: Tensor
     labels: Tensor
+    objects: Tensor
 
 
 def make_places(levels: Sequence[Level], width: int, height: int) -> Places:
@@ -150,7 +160,7 @@ def match_objects(places: Places, targets: Sequence[Target], choose: Callable[[T
         place = _places_of(places, (boxes[:, :2] + boxes[:, 2:])[owner] / 2, anchor)
         first = _first_of_each(place)
         owner, place = owner[first], place[first]
-        found.append((torch.full_like(place, number), place, boxes[owner], target["labels"][owner]))
+        found.append((torch.full_like(place, number), place, boxes[owner], target["labels"][owner], owner))
     return AssignedPlaces(*(torch.cat(column) for column in zip(*found, strict=True)))
 
 

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from detectors.models.darknet.anchors import Shapes
-from detectors.models.darknet.grid import GridOutputs, Level, decode_boxes, make_places, read_head
-from detectors.models.interface import SoftHead, SoftOutputs
+from detectors.models.darknet.grid import (
+    GridOutputs,
+    Level,
+    Target,
+    best_anchor,
+    decode_boxes,
+    make_places,
+    match_objects,
+    read_head,
+)
+from detectors.models.interface import DetectionStage, Explanation, SoftHead, SoftOutputs
 from detectors.models.parts import Suppress, normalised, select_boxes
 from detectors.models.spec import ModelSpec
+from detectors.models.stages import DECODED, detections_stage
+
+ANCHORS = "Boxes in the middle of each cell, from which the network predicts how to move them."
 
 
 class AnchorHead(nn.Module):
@@ -31,8 +43,11 @@ class AnchorHead(nn.Module):
 class AnchorYolo(nn.Module):
     """Base class of the networks. shapes: anchors in pixels, those of the finest level first, as many on each level.
 
-    channels: of each level's map, the finest first. sensitivity: of each level (`decode_boxes`).
+    channels: of each level's map, the finest first. sensitivity: of each level (`decode_boxes`). choose: which anchors
+    are responsible for an object (`match_objects`).
     """
+
+    choose: Callable[[Tensor], Tensor] = staticmethod(best_anchor)
 
     def __init__(
         self,
@@ -86,6 +101,25 @@ class AnchorYolo(nn.Module):
         boxes = decode_boxes(outputs.raw, outputs.places).flatten(0, 1)
         quality = outputs.objectness.flatten()
         return SoftOutputs({"places": SoftHead(outputs.classes.flatten(0, 1), boxes, quality=quality)})
+
+    def explain(self, images: Tensor, targets: list[Target] | None = None) -> Explanation:
+        """Return the anchors with the objects that they are responsible for, what they become, and what remains."""
+        outputs = self.outputs(images)
+        owner = None
+        if targets:
+            matches = match_objects(outputs.places, targets, self.choose)
+            owner = torch.full((len(outputs.places.cells),), -1, device=images.device)
+            owner[matches.places] = matches.objects
+        scores = self.class_scores(outputs) * outputs.objectness.sigmoid()[..., None]
+        best, labels = scores[0].max(1)
+        boxes = decode_boxes(outputs.raw, outputs.places)[0]
+        return Explanation(
+            (
+                DetectionStage("anchors", ANCHORS, outputs.places.anchor_boxes, matched=owner),
+                DetectionStage("before suppression", DECODED, boxes, best, labels),
+                detections_stage(self, images),
+            )
+        )
 
     def _anchors(self) -> list[Tensor]:
         anchors = self.anchors

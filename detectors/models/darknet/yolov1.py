@@ -24,7 +24,7 @@ from detectors.models.darknet.backbones import FirstDarknet, make_backbone
 from detectors.models.darknet.grid import paired_overlap
 from detectors.models.darknet.layers import LEAK, LayerStyle
 from detectors.models.ignoring import ignored_in
-from detectors.models.interface import DetectorOptions, SoftHead, SoftOutputs, options_of
+from detectors.models.interface import DetectionStage, DetectorOptions, Explanation, SoftHead, SoftOutputs, options_of
 from detectors.models.parts import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -34,6 +34,7 @@ from detectors.models.parts import (
     suppress_by_class,
 )
 from detectors.models.spec import ModelSpec
+from detectors.models.stages import DECODED, detections_stage
 
 LONG_SIDE = 448
 FIXED_SIZE = None
@@ -44,6 +45,7 @@ BACKBONE_STRIDES = (32,)
 SMALLEST = {"width": 0.125, "hidden": 256, "stride": 32, "dropout": 0.0}
 # Boxes of a cell.
 BOXES = 2
+CELLS = "Cells of the grid: the one with the centre of a product is responsible for it."
 # Weights of box coordinates, and of the confidence of boxes that are responsible for nothing.
 COORDINATES, NO_OBJECT = 5.0, 0.5
 MOSTLY_IGNORED = 0.5
@@ -126,6 +128,21 @@ class YoloV1(nn.Module):
         boxes = self.decode(outputs.boxes).flatten(0, 2)
         return SoftOutputs({"places": SoftHead(torch.logit(classes, NEARLY), boxes, quality=quality)})
 
+    def explain(self, images: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Explanation:
+        """Return the cells with the objects that they are responsible for, their boxes, and what remains of these."""
+        outputs = self.outputs(images)
+        boxes = self.decode(outputs.boxes).flatten(0, 2)
+        owner = self._objects_of_cells(targets[0]["boxes"]) if targets else None
+        scores = (outputs.classes[:, :, None].clamp(0, 1) * outputs.boxes[..., 4:].clamp(0, 1)).flatten(0, 2)
+        best, labels = scores.max(1)
+        return Explanation(
+            (
+                DetectionStage("cells", CELLS, self._cell_boxes(boxes), matched=owner),
+                DetectionStage("before suppression", DECODED, boxes, best, labels),
+                detections_stage(self, images),
+            )
+        )
+
     def outputs(self, images: Tensor) -> CellOutputs:
         """Return what the network says of (B, 3, H, W) images in 0..1 of the spec's size."""
         hidden = self.hidden(self.features(images)[0])
@@ -174,10 +191,14 @@ class YoloV1(nn.Module):
     def _background(self, found: Tensor, target: dict[str, Tensor]) -> Tensor:
         """Return (S, 2) whether a box counts as background: not if it or its cell lies mostly in an ignored region."""
         regions = ignored_in(target)
-        corners, size = self._corners(found), self._cell_size(found)
-        cells = torch.cat([corners * size, (corners + 1) * size], 1)
         of_boxes = covered_by(found.flatten(0, 1), regions).view(found.shape[:2])
-        return (of_boxes <= MOSTLY_IGNORED) & (covered_by(cells, regions) <= MOSTLY_IGNORED)[:, None]
+        of_cells = covered_by(self._cell_boxes(found), regions)
+        return (of_boxes <= MOSTLY_IGNORED) & (of_cells <= MOSTLY_IGNORED)[:, None]
+
+    def _cell_boxes(self, like: Tensor) -> Tensor:
+        """Return (S, 4) xyxy pixels of the cells."""
+        corners, size = self._corners(like), self._cell_size(like)
+        return torch.cat([corners * size, (corners + 1) * size], 1)
 
     def _corners(self, like: Tensor) -> Tensor:
         """Return (S, 2) column and row of the cells, row by row."""

@@ -28,7 +28,6 @@ from detectors.models.darknet.grid import (
     AssignedPlaces,
     GridOutputs,
     background_places,
-    best_anchor,
     decode_boxes,
     encode_boxes,
     match_objects,
@@ -119,7 +118,7 @@ class YoloV2(AnchorYolo):
         if self.shapes is not None and self.training:
             images, targets = self.shapes(images, targets)
         outputs = self.outputs(images)
-        matches = match_objects(outputs.places, targets, best_anchor)
+        matches = match_objects(outputs.places, targets, self.choose)
         found = {
             "objectness": objectness_loss(outputs, matches, targets),
             **object_losses(outputs, matches),

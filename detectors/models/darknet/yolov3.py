@@ -27,7 +27,6 @@ from detectors.models.darknet.grid import (
     AssignedPlaces,
     GridOutputs,
     background_places,
-    best_anchor,
     decode_boxes,
     encode_boxes,
     match_objects,
@@ -94,7 +93,7 @@ class YoloV3(AnchorYolo):
         if self.shapes is not None and self.training:
             images, targets = self.shapes(images, targets)
         outputs = self.outputs(images)
-        matches = match_objects(outputs.places, targets, best_anchor)
+        matches = match_objects(outputs.places, targets, self.choose)
         found = {
             "box": coordinate_loss(outputs, matches, images.shape[-1] * images.shape[-2]),
             "objectness": entropy_of_objectness(outputs, matches, targets, self.ignore),

@@ -34,7 +34,6 @@ from detectors.models.darknet.grid import (
     AssignedPlaces,
     GridOutputs,
     anchors_above,
-    best_anchor,
     decode_boxes,
     match_objects,
 )
@@ -122,6 +121,8 @@ class YoloV4(AnchorYolo):
         self.backbone, self.neck, self.options = backbone, neck, options
         self.drop = BlockDrop(options.drop_block) if options.drop_block else nn.Identity()
         self.shapes = RandomShapes() if options.random_shapes else None
+        if options.anchor_overlap < 1:
+            self.choose = anchors_above(options.anchor_overlap)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Return the maps of strides 8, 16 and 32."""
@@ -161,8 +162,7 @@ class YoloV4(AnchorYolo):
     def _losses_of(self, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         options = self.options
         outputs = self.outputs(images)
-        choose = anchors_above(options.anchor_overlap) if options.anchor_overlap < 1 else best_anchor
-        matches = match_objects(outputs.places, targets, choose)
+        matches = match_objects(outputs.places, targets, self.choose)
         if options.box_loss == "squares":
             box = coordinate_loss(outputs, matches, images.shape[-1] * images.shape[-2])
         else:

@@ -140,3 +140,22 @@ def test_overlap_of_pairs() -> None:
     """5 x 10 of two boxes of 100 in common: 50 / 150."""
     boxes, others = torch.tensor([[0.0, 0, 10, 10], [0, 0, 1, 1]]), torch.tensor([[5.0, 0, 15, 10], [2, 2, 3, 3]])
     assert paired_overlap(boxes, others).tolist() == pytest.approx([1 / 3, 0])
+
+
+@pytest.mark.parametrize("name", ["yolov1", "yolov2", "yolov3", "yolov4"])
+def test_explanation(name: str) -> None:
+    """The object of 20 x 20 around (34, 18) belongs to the cell there; detections are among the boxes of the places."""
+    options = {"width": 0.05} | ({"hidden": 16, "stride": 32} if name == "yolov1" else {})
+    torch.manual_seed(0)
+    model = build_model(ModelSpec(name, None, 2, 64, 64, (0, 0, 0), (1, 1, 1), tuple(sorted(options.items())))).eval()
+    image, objects = torch.rand(1, 3, 64, 64), target((24, 8, 44, 28))
+    with torch.inference_mode():
+        first, places, found = model.explain(image, [objects]).stages
+        assert model.explain(image).stages[0].matched is None
+    assert first.matched is not None and first.matched.unique().tolist() == [-1, 0]
+    for left, top, right, bottom in first.boxes[first.matched == 0].tolist():
+        assert abs((left + right) / 2 - 34) <= 16 and abs((top + bottom) / 2 - 18) <= 16
+    inside = places.boxes.clamp(0, 64)
+    assert (torch.cdist(found.boxes, inside, p=1).amin(1) < 0.01).all()
+    assert places.scores is not None and found.scores is not None
+    assert not len(found.boxes) or float(places.scores.amax()) == pytest.approx(float(found.scores.amax()))
