@@ -12,6 +12,8 @@ and, where it applies,
 
     PRECISION                   how far the edges of boxes may move, in pixels
     NEEDS_MASKS                 whether products without a mask are lost
+    NEEDS_POSES                 whether products without a pose, and images without a camera, are lost
+    RENAMES                     whether images get other names
     READ_AS                     the format by which its files are known, if that reads them as well
 
 The first line of its docstring says what it is.
@@ -28,6 +30,7 @@ from dataset.store import DataStore, open_dataset, sharded_store
 # Name -> module.
 FORMATS = {
     "coco": "dataset.formats.coco",
+    "bop": "dataset.formats.bop",
     "cvat": "dataset.formats.cvat",
     "huggingface": "dataset.formats.huggingface",
     "huggingface-parquet": "dataset.formats.huggingface_parquet",

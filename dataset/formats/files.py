@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.files.image_input import open_image
+from assets.files.image_input import broken_image, open_image
 from assets.files.json_input import read_json
 from assets.limits import DATASET_INSTANCES, DATASET_JSON, SET_CLASSES
 from dataset.images import ORIENTATION, QUARTER_TURNS
@@ -82,10 +82,17 @@ class FilePart:
                 yield StoredImage(ImageLabels(image, self.read(image)), path, str(path))
 
 
-def upright_size(path: Path) -> tuple[int, int]:
-    """Return width and height of an image as viewers show it, which is how other tools count labels."""
-    with open_image(path, str(path), "the image") as image:
-        turned = image.getexif().get(ORIENTATION) in QUARTER_TURNS
+def upright_size(source: Path | bytes, where: str = "") -> tuple[int, int]:
+    """Return width and height of an image as viewers show it, which is how other tools count labels.
+
+    source: the file, or the content of one at `where`. Raises SynthError if it cannot be read.
+    """
+    where = where or str(source)
+    with open_image(source, where, "the image") as image:
+        try:
+            turned = image.getexif().get(ORIENTATION) in QUARTER_TURNS
+        except Exception as error:  # a PNG is decoded for it, and decoders raise many types
+            raise broken_image("the image", where, error) from error
         return (image.height, image.width) if turned else (image.width, image.height)
 
 
@@ -145,16 +152,20 @@ def name_in(names: dict[int | None, str], record: AnnotationRecord, image: Image
     return names[record.category_id]
 
 
-def lost_fields(labels: ImageLabels, carried: Collection[str]) -> Iterator[str]:
-    """Say in words which fields of an image and its annotations a format cannot carry. carried: those it can."""
+def lost_fields(labels: ImageLabels, carried: Collection[str], of_image: Collection[str] = ()) -> Iterator[str]:
+    """Say in words which fields of an image and its annotations a format cannot carry.
+
+    carried: those of annotations that it can. of_image: those of images, beside name and size.
+    """
     for record in labels.annotations:
         for name, words in LOST.items():
             if name not in carried and getattr(record, name) is not None:
                 yield words
         if record.extra:
             yield "further fields of annotations"
-    if any(name not in ("id", "file_name", "width", "height") for name in labels.image.content()):
-        yield "fields of images beside name and size"
+    known = {"id", "file_name", "width", "height", *of_image}
+    if any(name not in known for name in labels.image.content()):
+        yield "further fields of images"
 
 
 def clipped_box(image: ImageRecord, record: AnnotationRecord) -> tuple[float, float, float, float] | None:

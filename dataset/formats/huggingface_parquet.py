@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from assets.errors import SynthError
-from assets.files.image_input import open_image
 from assets.limits import DATASET_IMAGES, IMAGE_BYTES, SHARD_BYTES, check_file
 from dataset.formats import huggingface
 from dataset.formats.files import (
@@ -23,9 +22,9 @@ from dataset.formats.files import (
     FileStore,
     names_of,
     read_categories,
+    upright_size,
     write_categories,
 )
-from dataset.images import ORIENTATION, QUARTER_TURNS
 from dataset.records import CategoryRecord, ImageLabels, ImageRecord, SplitLabels
 from dataset.store import StoredImage, leaves_folder
 from dataset.values import is_text, short
@@ -132,9 +131,7 @@ class ParquetPart:
             expected = "a column `image` with bytes and path"
             raise SynthError("a row has no image", code="records-invalid", where=where, expected=expected)
         IMAGE_BYTES.check(len(data), where)
-        with open_image(data, where, "the image") as opened:
-            turned = opened.getexif().get(ORIENTATION) in QUARTER_TURNS
-            width, height = (opened.height, opened.width) if turned else (opened.width, opened.height)
+        width, height = upright_size(data, where)
         record = ImageRecord(id=place + 1, file_name=name.replace("\\", "/"), width=width, height=height)
         return StoredImage(ImageLabels(record, self.reader.records(row.get("objects"), record, where)), data, where)
 

@@ -28,6 +28,8 @@ from support.errors import raises
 
 QUIET = Console(quiet=True)
 WIDTH, HEIGHT = 40, 30
+CAMERA = {"K": [[50.0, 0.0, 20.0], [0.0, 50.0, 15.0], [0.0, 0.0, 1.0]]}
+POSE = [[1.0, 0.0, 0.0, 0.1], [0.0, 1.0, 0.0, -0.2], [0.0, 0.0, 1.0, 0.7], [0.0, 0.0, 0.0, 1.0]]
 SKUS = {3: "tea", 7: "soup"}
 formats = pytest.mark.parametrize("name", FORMATS)
 
@@ -57,11 +59,12 @@ def cells(draw: st.DrawFn) -> list[list[float]]:
     return found
 
 
-def write_source(folder: Path, splits: dict[str, list[list[list[float]]]], filled: bool = False, **fields: Any) -> Path:
+def write_source(folder: Path, splits: dict[str, list[list[list[float]]]], name: str = "coco", **fields: Any) -> Path:
     """A COCO set with the boxes of each image of each split; SKUs in turn, `fields` in every annotation.
 
-    filled: with masks that fill the boxes.
+    name: of a format, for which there are masks that fill the boxes, poses and cameras where it needs them.
     """
+    needed: dict[str, Any] = {"camera": CAMERA} if needs(name, "POSES") else {}
     categories = [CategoryRecord(id=number, name=sku.title(), sku=sku) for number, sku in SKUS.items()]
     (folder / "annotations").mkdir(parents=True)
     for split, images in splits.items():
@@ -70,7 +73,7 @@ def write_source(folder: Path, splits: dict[str, list[list[list[float]]]], fille
         for number, found in enumerate(images, start=1):
             file = f"{split}{number}.png"
             (folder / "images" / split / file).write_bytes(png())
-            image = ImageRecord(id=number, file_name=file, width=WIDTH, height=HEIGHT)
+            image = ImageRecord(id=number, file_name=file, width=WIDTH, height=HEIGHT, **needed)
             annotations = [
                 AnnotationRecord.parse(
                     {
@@ -78,7 +81,8 @@ def write_source(folder: Path, splits: dict[str, list[list[list[float]]]], fille
                         "image_id": number,
                         "category_id": [3, 7][at % 2],
                         "bbox": box,
-                        **({"segmentation": filled_box(box)} if filled else {}),
+                        **({"segmentation": filled_box(box)} if needs(name, "MASKS") else {}),
+                        **({"camera_from_object": POSE} if needs(name, "POSES") else {}),
                         **fields,
                     }
                 )
@@ -112,7 +116,8 @@ def check_equal(before: Any, after: Any, name: str = "coco") -> None:
     precision = getattr(FORMAT_TABLE.load(name), "PRECISION", 1e-3)
     assert before.keys() == after.keys()
     for split, images in before.items():
-        assert [name for name, _ in after[split]] == [name for name, _ in images]
+        if not getattr(FORMAT_TABLE.load(name), "RENAMES", False):
+            assert [file for file, _ in after[split]] == [file for file, _ in images]
         for (_, rows), (_, others) in zip(images, after[split], strict=True):
             assert [key for key, _ in others] == [key for key, _ in rows]
             for (_, box), (_, other) in zip(rows, others, strict=True):
@@ -123,8 +128,8 @@ def edges(box: list[float]) -> list[float]:
     return [box[0], box[1], box[0] + box[2], box[1] + box[3]]
 
 
-def needs_masks(name: str) -> bool:
-    return getattr(FORMAT_TABLE.load(name), "NEEDS_MASKS", False)
+def needs(name: str, what: str) -> bool:
+    return getattr(FORMAT_TABLE.load(name), f"NEEDS_{what}", False)
 
 
 def converted(source: Path, out: Path, name: str) -> ConvertSummary:
@@ -135,9 +140,9 @@ def converted(source: Path, out: Path, name: str) -> ConvertSummary:
 @given(data=st.data())
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_boxes_and_skus_come_back(name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder, masks = tmp_path_factory.mktemp(name), needs_masks(name)
+    folder, masks = tmp_path_factory.mktemp(name), needs(name, "MASKS")
     images = data.draw(st.lists(cells() if masks else boxes(), min_size=1, max_size=3))
-    source = write_source(folder / "source", {"train": images, "val": images[:1]}, filled=masks)
+    source = write_source(folder / "source", {"train": images, "val": images[:1]}, name)
     summary = converted(source, folder / "there", name)
     assert (summary.images, summary.splits) == (len(images) + 1, {"train": len(images), "val": 1})
     check_equal(carried(source), carried(folder / "there"), name)
@@ -148,7 +153,7 @@ def test_boxes_and_skus_come_back(name: str, data: st.DataObject, tmp_path_facto
 
 @formats
 def test_a_set_is_known_by_its_files(name: str, tmp_path: Path) -> None:
-    source = write_source(tmp_path / "source", {"train": [[[1, 2, 3, 4]]]})
+    source = write_source(tmp_path / "source", {"train": [[[1, 2, 3, 4]]]}, name)
     converted(source, tmp_path / "there", name)
     detecting = [other for other in FORMATS if FORMAT_TABLE.load(other).detect(tmp_path / "there")]
     assert detecting == [getattr(FORMAT_TABLE.load(name), "READ_AS", name)]
@@ -158,7 +163,7 @@ def test_a_set_is_known_by_its_files(name: str, tmp_path: Path) -> None:
 def test_what_cannot_be_carried_is_counted(name: str, tmp_path: Path) -> None:
     """Whatever is not the same after the way back is named."""
     fields = {"segmentation": [[1, 2, 4, 2, 4, 6]], "visibility": 0.5, "iscrowd": 1, "note": "left"}
-    source = write_source(tmp_path / "source", {"train": [[[1, 2, 3, 4], [5, 6, 7, 8]]]}, **fields)
+    source = write_source(tmp_path / "source", {"train": [[[1, 2, 3, 4], [5, 6, 7, 8]]]}, name, **fields)
     summary = converted(source, tmp_path / "there", name)
     after = [
         one.content() for part in open_labels(tmp_path / "there").parts for p in part.labels() for one in p.annotations
@@ -170,9 +175,7 @@ def test_what_cannot_be_carried_is_counted(name: str, tmp_path: Path) -> None:
 
 @formats
 def test_shards_can_be_converted(name: str, tmp_path: Path) -> None:
-    source = write_source(
-        tmp_path / "source", {"train": [[[1, 2, 3, 4]], [], [[0, 0, 9, 9]]]}, filled=needs_masks(name)
-    )
+    source = write_source(tmp_path / "source", {"train": [[[1, 2, 3, 4]], [], [[0, 0, 9, 9]]]}, name)
     pack_data(source, StoragePath(str(tmp_path / "shards")), QUIET, PackSettings(shard_images=2))
     converted(tmp_path / "shards", tmp_path / "there", name)
     check_equal(carried(source), carried(tmp_path / "there"), name)
@@ -186,7 +189,7 @@ def test_damaged_labels_end_in_errors_with_codes(
 ) -> None:
     """Whatever the files of labels hold: a set is read, or a SynthError says what is wrong."""
     folder = tmp_path_factory.mktemp(name)
-    source = write_source(folder / "source", {"train": [[[1, 2, 3, 4]]], "val": [[]]}, filled=needs_masks(name))
+    source = write_source(folder / "source", {"train": [[[1, 2, 3, 4]]], "val": [[]]}, name)
     converted(source, folder / "there", name)
     files = [file for file in sorted((folder / "there").rglob("*")) if file.is_file()]
     labels = [file for file in files if file.name not in ("train1.png", "val1.png") or "classes" in file.parts]

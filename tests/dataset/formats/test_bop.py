@@ -1,0 +1,179 @@
+"""BOP scenes: units, frames, counts of pixels and boxes as its description has them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from dataset.coco_writer import write_coco
+from dataset.formats import bop_scenes, open_labels
+from dataset.masks import compressed_mask, decode_mask, encode_crop
+from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageLabels, ImageRecord
+from pipeline.shards.convert import ConvertSummary, convert_data
+from pipeline.shards.settings import ConvertSettings
+from support.errors import raises
+
+WIDTH, HEIGHT = 40, 30
+LENS = [[50.0, 0.0, 20.0], [0.0, 60.0, 15.0], [0.0, 0.0, 1.0]]
+# The camera stands 2 m along x of the world and is turned by a quarter about its own axis.
+WORLD_FROM_CAMERA = [[0.0, -1.0, 0.0, 2.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+POSE = [[0.0, 0.0, 1.0, 0.1], [1.0, 0.0, 0.0, -0.2], [0.0, 1.0, 0.0, 0.7], [0.0, 0.0, 0.0, 1.0]]
+
+
+def block(x: int, y: int, width: int, height: int) -> Any:
+    return encode_crop(np.ones((height, width), bool), x, y, HEIGHT, WIDTH)
+
+
+def product(**fields: Any) -> AnnotationRecord:
+    """8 x 5 pixels, half of which are seen; a fifth of the product is outside the image."""
+    return AnnotationRecord.parse(
+        {
+            "category_id": 7,
+            "bbox": [32, 10, 4, 5],
+            "segmentation": block(32, 10, 4, 5),
+            "amodal_segmentation": block(32, 10, 8, 5),
+            "amodal_bbox": [32, 10, 10, 5],
+            "visibility": 0.5,
+            "truncation": 0.2,
+            "camera_from_object": POSE,
+            **fields,
+        }
+    )
+
+
+def convert(folder: Path, images: list[list[AnnotationRecord]], **fields: Any) -> ConvertSummary:
+    source = folder / "source"
+    (source / "images" / "val").mkdir(parents=True)
+    (source / "annotations").mkdir()
+    rows = []
+    for number, records in enumerate(images, start=1):
+        Image.new("RGB", (WIDTH, HEIGHT), (number, 0, 0)).save(source / "images" / "val" / f"{number}.png")
+        own = [
+            AnnotationRecord.parse({**one.content(), "id": 100 * number + at, "image_id": number})
+            for at, one in enumerate(records)
+        ]
+        said = {"id": number, "file_name": f"{number}.png", "width": WIDTH, "height": HEIGHT}
+        camera = {"K": LENS, "world_from_camera": WORLD_FROM_CAMERA}
+        rows.append(ImageLabels(ImageRecord.parse({**said, "camera": camera, **fields}), own))
+    head = Head([CategoryRecord(id=7, name="Tea", sku="t")])
+    write_coco(source / "annotations" / "instances_val.json", rows, head)
+    return convert_data(source, folder / "bop", ConvertSettings("bop"), Console(quiet=True))
+
+
+def content(file: Path) -> Any:
+    return json.loads(file.read_text())
+
+
+def test_numbers_are_those_of_the_description(tmp_path: Path) -> None:
+    summary = convert(tmp_path, [[product()], []])
+    scene = tmp_path / "bop" / "val" / "000000"
+    assert set(summary.lost) == {"names of images, which become numbers"}
+    camera = content(scene / "scene_camera.json")["0"]
+    assert camera["cam_K"] == [50, 0, 20, 0, 60, 15, 0, 0, 1]
+    # Camera from world: the turn back, and 2 m = 2,000 mm from the camera, along its own -y... by hand: R^T (p - t).
+    np.testing.assert_allclose(np.reshape(camera["cam_R_w2c"], (3, 3)), [[0, 1, 0], [-1, 0, 0], [0, 0, 1]], atol=1e-12)
+    np.testing.assert_allclose(camera["cam_t_w2c"], [0, 2000, 0], atol=1e-9)
+    poses, infos = content(scene / "scene_gt.json"), content(scene / "scene_gt_info.json")
+    assert poses == {
+        "0": [{"obj_id": 7, "cam_R_m2c": [0, 0, 1, 1, 0, 0, 0, 1, 0], "cam_t_m2c": [100, -200, 700]}],
+        "1": [],
+    }
+    # 40 pixels inside are four fifths of 50; 20 of them are seen.
+    assert infos["0"] == [
+        {
+            "bbox_obj": [32, 10, 9, 4],
+            "bbox_visib": [32, 10, 3, 4],
+            "px_count_all": 50,
+            "px_count_valid": 40,
+            "px_count_visib": 20,
+            "visib_fract": 0.4,
+        }
+    ]
+    masks = {kind: np.array(Image.open(scene / kind / "000000_000000.png")) for kind in ("mask", "mask_visib")}
+    assert {kind: int((mask == 255).sum()) for kind, mask in masks.items()} == {"mask": 40, "mask_visib": 20}
+    assert sorted(path.name for path in (scene / "rgb").iterdir()) == ["000000.png", "000001.png"]
+    assert sorted(path.name for path in (tmp_path / "bop").iterdir()) == ["categories.json", "val"]
+
+
+def test_products_come_back(tmp_path: Path) -> None:
+    convert(tmp_path, [[product()]])
+    (part,) = open_labels(tmp_path / "bop").parts
+    (labels,) = part.labels()
+    (record,) = labels.annotations
+    assert (record.category_id, record.bbox, record.area) == (7, [32, 10, 4, 5], 20)
+    assert (record.visibility, record.truncation) == (0.5, pytest.approx(0.2))
+    assert record.amodal_bbox == [32, 10, 10, 5]
+    np.testing.assert_allclose(record.camera_from_object, POSE, atol=1e-12)
+    assert labels.image.camera is not None
+    np.testing.assert_allclose(labels.image.camera["world_from_camera"], WORLD_FROM_CAMERA, atol=1e-12)
+    counts = compressed_mask(record.amodal_segmentation, HEIGHT, WIDTH)
+    assert isinstance(counts, bytes) and decode_mask(counts, HEIGHT, WIDTH).sum() == 40
+
+
+def test_scenes_are_begun_anew_after_a_number_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bop_scenes, "SCENE_IMAGES", 2)
+    convert(tmp_path, [[product()], [], [product()], [], [product()]])
+    store = open_labels(tmp_path / "bop")
+    assert [part.count for part in store.parts] == [2, 2, 1]
+    labels = [one for part in store.parts for one in part.labels()]
+    assert [len(one.annotations) for one in labels] == [1, 0, 1, 0, 1]
+    assert len({one.image.id for one in labels}) == len({one.image.file_name for one in labels}) == 5
+
+
+def test_what_has_no_pose_or_camera_is_named(tmp_path: Path) -> None:
+    without = AnnotationRecord(category_id=7, bbox=[0, 0, 4, 4], segmentation=block(0, 0, 4, 4))
+    assert convert(tmp_path / "a", [[product(), without]]).lost["products without a pose or a mask"] == 1
+    bent = {"K": LENS, "distortion": {"model": "brown_conrady", "k1": 0.1}}
+    lost = convert(tmp_path / "b", [[product()]], camera=bent).lost
+    assert lost["distortion and rolling shutter of cameras"] == 1
+    lost = convert(tmp_path / "c", [[product()]], camera=None).lost
+    assert lost["images without the matrix of their camera, and their products"] == 1
+
+
+def test_sets_of_others_are_read_without_masks_and_names(tmp_path: Path) -> None:
+    """As the classic data sets are: boxes by the toolkit, shares of visible pixels, depth in other files."""
+    scene = tmp_path / "test" / "000003"
+    (scene / "rgb").mkdir(parents=True)
+    Image.new("RGB", (WIDTH, HEIGHT)).save(scene / "rgb" / "000012.png")
+    (scene / "scene_camera.json").write_text(json.dumps({"12": {"cam_K": np.ravel(LENS).tolist(), "depth_scale": 0.1}}))
+    turn = np.eye(3).ravel().tolist()
+    rows = [{"obj_id": number, "cam_R_m2c": turn, "cam_t_m2c": [0, 0, 500]} for number in (5, 2)]
+    (scene / "scene_gt.json").write_text(json.dumps({"12": rows}))
+    infos = [
+        {"bbox_obj": [1, 2, 9, 19], "bbox_visib": [1, 2, 4, 9], "px_count_visib": 40, "visib_fract": 0.25},
+        {"bbox_obj": [-1, -1, -1, -1], "bbox_visib": [-1, -1, -1, -1], "px_count_visib": 0, "visib_fract": 0.0},
+    ]
+    (scene / "scene_gt_info.json").write_text(json.dumps({"12": infos}))
+    for place in (tmp_path, tmp_path / "test", scene):
+        store = open_labels(place)
+        assert [(one.id, one.name) for one in store.categories] == [(1, "obj_000002"), (2, "obj_000005")]
+        (part,) = store.parts
+        (labels,) = part.labels()
+        (record,) = labels.annotations
+        assert (part.split, record.category_id, record.bbox, record.visibility) == ("test", 2, [1, 2, 5, 10], 0.25)
+        assert record.amodal_bbox == [1, 2, 10, 20] and np.array(record.camera_from_object)[2, 3] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("scene_camera.json", '{"0": {"cam_K": [1]}}'),
+        ("scene_camera.json", '{"x": {"cam_K": [1, 0, 1, 0, 1, 1, 0, 0, 1]}}'),
+        ("scene_camera.json", "[]"),
+        ("scene_gt.json", '{"0": [{"obj_id": 8}]}'),
+        ("scene_gt.json", '{"0": [{"obj_id": 7, "cam_R_m2c": [0, 0, 0, 0, 0, 0, 0, 0, 0], "cam_t_m2c": [0, 0, 0]}]}'),
+        ("scene_gt.json", '{"0": [{"obj_id": 7, "cam_R_m2c": "x", "cam_t_m2c": [0, 0, 0]}]}'),
+        ("scene_gt.json", '{"0": [3]}'),
+    ],
+)
+def test_what_is_wrong_has_a_code(file: str, text: str, tmp_path: Path) -> None:
+    convert(tmp_path, [[product()]])
+    (tmp_path / "bop" / "val" / "000000" / file).write_text(text)
+    with raises("records-invalid"):
+        [list(part.labels()) for part in open_labels(tmp_path / "bop").parts]
