@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.errors import SynthError
+from assets.files.json_input import parse_json
 from assets.limits import DATASET_IMAGES, IMAGE_BYTES, SHARD_BYTES, check_file
 from dataset.formats import huggingface
 from dataset.formats.files import (
@@ -60,10 +61,11 @@ def _class_names(file: Path) -> list[str]:
     """Names of the classes among the features of a file, none if there are none."""
     schema = _open(file).schema_arrow
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]["objects"]
+        said = parse_json((schema.metadata or {})[b"huggingface"], "the features", str(file))
+        features = said["info"]["features"]["objects"]
         columns = features.get("feature", features)
         found = next(columns[name]["feature"]["names"] for name in huggingface.CLASSES if name in columns)
-    except (KeyError, TypeError, ValueError, AttributeError, StopIteration, RecursionError):
+    except (KeyError, TypeError, AttributeError, StopIteration, SynthError):
         return []
     return [str(one) for one in found if is_text(str(one))] if isinstance(found, list) else []
 
