@@ -11,9 +11,11 @@ from pathlib import Path
 
 from assets.progress import duration_text
 from detectors.bench.rows import RowRecord
+from detectors.evaluate.metrics.corners import CORNER_METRICS
+from detectors.evaluate.metrics.pixels import MASK_METRICS
 
-# Metrics that a row may have beside the boxes' own, shown where any row has them.
-FURTHER = ("mIoU", "PQ", "mask AP", "PCK", "OKS AP")
+# Metrics that a row may have beside those of boxes, shown where any row has them.
+FURTHER = {name: kind for name, kind in {**MASK_METRICS, **CORNER_METRICS}.items() if kind.head}
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ COLUMNS = (
 def columns_of(rows: Sequence[RowRecord]) -> list[Column]:
     """Return the columns of a table: metrics of masks and keypoints only where a row has them."""
     there = [name for name in FURTHER if any(math.isfinite(row.metric(name)) for row in rows)]
-    more = [Column(name, "", f"{name}, as in the report of a row.", _metric(name), _grade) for name in there]
+    more = [Column(name, "", FURTHER[name].meaning, _metric(name), _grade) for name in there]
     return [*COLUMNS[:5], *more, *COLUMNS[5:]]
 
 

@@ -31,7 +31,7 @@ from detectors.bench.rows import PlannedRow, RowCosts, RowData, RowRecord, RowSe
 from detectors.bench.settings import STEPS, BenchSettings
 from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_model, versions
 from detectors.checkpoints.weights import NONE
-from detectors.data.image_set import ImageSet, Predictions, open_images
+from detectors.data.image_set import ImageSet, open_images
 from detectors.data.mix import TrainingStream, stream
 from detectors.data.settings import DataSettings
 from detectors.device import loader_processes, pick_device
@@ -258,7 +258,8 @@ def _judge(settings: BenchSettings, checkpoint: Checkpoint, model: nn.Module, tr
     def advance(count: int) -> None:
         print(".", end="", flush=True)
 
-    found: Predictions = find_in_set(model, truth, checkpoint.classes, size, workers=readers, advance=advance)
+    masks = not truth.missing_masks
+    found = find_in_set(model, truth, checkpoint.classes, size, workers=readers, masks=masks, advance=advance)
     report = evaluate(truth, found, threshold=None, rng=stream(settings.seed, TrainingStream.BOOTSTRAP))
     write_page(report, folder / PAGE, truth, found, limit=SHOWN)
     write_atomic(folder / PAGE / "report.json", report.to_json().encode())
