@@ -13,6 +13,7 @@ from detectors.checkpoints.detector import Checkpoint, load_checkpoint, restore_
 from detectors.checkpoints.recorded import RecordedSettings
 from detectors.checkpoints.weights import fit_weights, load_weights
 from detectors.data.image_set import Classes
+from detectors.explain.stages import explain_detector
 from detectors.models import DETECTORS, build_model, detector_module, detector_summary
 from detectors.models.parts import covered_by
 from detectors.models.spec import ModelSpec
@@ -133,6 +134,22 @@ def test_soft_outputs_are_what_detections_are_made_of(name: str) -> None:
         assert (torch.cdist(found, places, p=1).amin(1) < 0.01).all()
     if len(first.regions):
         assert [len(one) for one in first.regions] == [len(last.boxes)]
+
+
+@detectors
+def test_steps_from_places_to_detections(name: str) -> None:
+    """`synth explain` shows every detector: its last step is what it detects, and each place has its numbers."""
+    spec, model = spec_of(name), small(name).eval()
+    given = target([[20, 20, 90, 80]], [], spec)
+    stages = explain_detector(model, images(spec, 1), given).stages
+    with torch.inference_mode():
+        (found,) = model.detect(images(spec, 1))
+    assert stages[-1].name == "detections" and torch.equal(stages[-1].boxes, found["boxes"].float())
+    for stage in stages:
+        columns = (stage.scores, stage.labels, stage.matched)
+        assert all(len(column) == len(stage.boxes) for column in columns if column is not None), stage.name
+        assert stage.scores is None or not len(stage.scores) or 0 <= stage.scores.min() <= stage.scores.max() <= 1
+        assert stage.matched is None or set(stage.matched.tolist()) <= {-1, 0}
 
 
 def classification(model: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]) -> float:
