@@ -41,6 +41,8 @@ from dataset.records import AnnotationRecord, CameraRecord, ImageLabels, ImageRe
 from dataset.store import StoredImage
 from dataset.values import number, short, whole_number
 
+# Products of which less is visible are neither target nor background, as BOP's detection has it.
+LEAST_VISIBLE = 0.1
 # Where images wait to be put into their scenes.
 WAITING = ".images"
 # A product is lost without its pose and the mask of what is seen of it, an image without its camera.
@@ -190,6 +192,7 @@ class BopPart:
             amodal_bbox=_stated_box(info.get("bbox_obj")),
             amodal_segmentation=encode_crop(whole, 0, 0, height, width) if whole is not None else None,
             camera_from_object=_matrix(pose, "cam_R_m2c", "cam_t_m2c", self.folder / POSES),
+            ignore=1 if share < LEAST_VISIBLE else None,
         )
 
     def _mask(self, image: ImageRecord, kind: str, name: str) -> NDArray[np.bool_] | None:
@@ -236,7 +239,7 @@ def lost(labels: ImageLabels) -> Iterator[str]:
     for record in labels.annotations:
         if record.camera_from_object is None or not _has_pixels(labels.image, record):
             yield "products without a pose or a mask"
-        elif record.ignored and not (record.visibility or 0) * (1 - (record.truncation or 0)) < 0.1:
+        elif record.ignored and not (record.visibility or 0) * (1 - (record.truncation or 0)) < LEAST_VISIBLE:
             yield "ignored products of which more than a tenth is visible, which count"
     camera = labels.image.camera
     if camera is not None and ("distortion" in camera or "rolling_shutter" in camera):

@@ -116,6 +116,14 @@ def test_products_come_back(tmp_path: Path) -> None:
     assert isinstance(counts, bytes) and decode_mask(counts, HEIGHT, WIDTH).sum() == 40
 
 
+def test_what_is_hardly_visible_is_ignored(tmp_path: Path) -> None:
+    hidden = product(visibility=0.1, segmentation=block(32, 10, 2, 2), bbox=[32, 10, 2, 2], ignore=1)
+    summary = convert(tmp_path, [[product(), hidden, product(ignore=1)]])
+    assert summary.lost["ignored products of which more than a tenth is visible, which count"] == 1
+    (labels,) = open_labels(tmp_path / "bop").parts[0].labels()
+    assert [one.ignored for one in labels.annotations] == [False, True, False]
+
+
 def test_scenes_are_begun_anew_after_a_number_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bop_scenes, "SCENE_IMAGES", 2)
     convert(tmp_path, [[product()], [], [product()], [], [product()]])
