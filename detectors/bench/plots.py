@@ -16,6 +16,8 @@ SIZES = (("APs", "under 32 px", "#9cc8da"), ("APm", "32 to 96 px", BLUE), ("APl"
 # A setting of a row, None where it has none.
 Value = Callable[[RowSettings], float | str | None]
 MAX_BARS = 40
+# Names of rows of a smaller share of the largest AP stand above their dots, not on the axis.
+LOW = 0.06
 MAX_NAME = 34
 
 
@@ -29,7 +31,7 @@ def plot_speed(rows: Sequence[RowRecord]) -> bytes:
         if row.low is not None and row.high is not None:
             axes.plot([row.latency] * 2, [row.low, row.high], color=color, alpha=0.35, linewidth=1.5)
         axes.plot(row.latency, row.ap, "o", color=color, markersize=7 if best else 5)
-        below = place % 2 and not best
+        below = place % 2 and not best and row.ap > LOW * max(one.ap for one in timed)
         axes.annotate(
             _short(row.name),
             (row.latency, row.ap),

@@ -73,7 +73,11 @@ COLUMNS = (
     Column("throughput", "images/s", "Of several images at once.", _time("images_per_second"), _short),
     Column("weights", "M", "Millions of parameters.", _cost("parameters", 1e6), _short),
     Column(
-        "operations", "GFLOP", "Of one image; a multiplication and its addition are two.", _cost("flops", 1e9), _short
+        "operations",
+        "GFLOP",
+        "Of one image; a multiplication and its addition are two.",
+        _cost("flops", 1e9),
+        _short,
     ),
     Column("memory", "MiB", "Most that weights and one image take.", _cost("memory_mb", 1), _short),
     Column("training", "time", "Time of the training.", _time("trained_seconds"), duration_text),

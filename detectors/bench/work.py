@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from assets.limits import DATASET_JSON
 from detectors.bench.describe import PROPOSALS
 from detectors.bench.measure import (
     MemoryPeak,
+    Pixels,
     count_flops,
     count_parameters,
     hardware_text,
@@ -38,7 +39,7 @@ from detectors.device import loader_processes, pick_device
 from detectors.evaluate.page.write import write_page
 from detectors.evaluate.report import Report, evaluate
 from detectors.models import detector_module
-from detectors.models.detect import find_in_set, network_input
+from detectors.models.detect import find_in_set, fit_image, network_input
 from detectors.predict.detector import LoadedDetector
 from detectors.training.detector_task import DetectorTask
 from detectors.training.run import run_training
@@ -199,7 +200,7 @@ def measure_row(settings: BenchSettings, row: PlannedRow, folder: Path) -> RowRe
     detector.detect(images[:1])
     memory = peak.read()
     times = _times(settings, detector, images, folder)
-    costs = _costs(detector, folder, device, memory)
+    costs = _costs(detector, folder, images[0], memory)
     report = _judge(settings, checkpoint, detector.model, truth, folder)
     interval = report.intervals.get("AP")
     return RowRecord(
@@ -222,7 +223,7 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _times(settings: BenchSettings, detector: LoadedDetector, images: list[Any], folder: Path) -> RowTimes:
+def _times(settings: BenchSettings, detector: LoadedDetector, images: list[Pixels], folder: Path) -> RowTimes:
     progress = read_progress(folder)
     assert progress is not None
     latency = measure_latency(detector.detect, images, settings.repeats)
@@ -240,12 +241,13 @@ def _times(settings: BenchSettings, detector: LoadedDetector, images: list[Any],
     )
 
 
-def _costs(detector: LoadedDetector, folder: Path, device: torch.device, memory: float | None) -> RowCosts:
-    progress, (width, height) = read_progress(folder), detector.size
-    blank = torch.from_numpy(np.full((1, height, width, 3), 127, np.uint8)).to(device)
+def _costs(detector: LoadedDetector, folder: Path, image: Pixels, memory: float | None) -> RowCosts:
+    """Return what a network needs for an image of the data: on an empty one there would be no proposals."""
+    progress, device = read_progress(folder), next(detector.model.parameters()).device
+    fitted, _ = fit_image(image, *detector.size)
     return RowCosts(
         parameters=count_parameters(detector.model),
-        flops=count_flops(detector.model, network_input(blank)),
+        flops=count_flops(detector.model, network_input(torch.from_numpy(fitted[None]).to(device))),
         memory_mb=memory,
         training_memory_mb=progress.memory_mb if progress else None,
     )
