@@ -158,9 +158,13 @@ def _check_finite(weights: Mapping[str, Tensor], source: str) -> None:
         )
 
 
+# Class layers of the detectors of the package transformers.
+OF_QUERIES = ("class_labels_classifier", "class_embed", "enc_score_head")
+
+
 def class_sized(model: nn.Module) -> frozenset[str]:
     """Return the names of the tensors with one row or more per class."""
-    parts = ("cls_score", "cls_logits", "bbox_pred", "mask_fcn_logits", "classification_head.module_list")
+    parts = ("cls_score", "cls_logits", "bbox_pred", "mask_fcn_logits", "classification_head.module_list", *OF_QUERIES)
     names = {name for name in model.state_dict() if any(part in name for part in parts)}
     return frozenset(name for name in names if "rpn" not in name)
 

@@ -129,4 +129,5 @@ def _known_warnings() -> Iterator[None]:
         warnings.filterwarnings("ignore", "`create_unbacked_symint` is deprecated", FutureWarning)
         warnings.filterwarnings("ignore", "To copy construct from a tensor", UserWarning)
         warnings.filterwarnings("ignore", "Exporting aten::index operator", UserWarning)
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)
         yield

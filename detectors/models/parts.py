@@ -116,6 +116,12 @@ def suppress_by_class(overlap: float) -> Suppress:
     return lambda boxes, scores, labels: torchvision.ops.boxes.batched_nms(boxes, scores, labels, overlap)
 
 
+def keep_all(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
+    """Suppress nothing, in detectors that have one detection of an object."""
+    # No range: traced for an exported file, that would be as long as in the traced image for ever.
+    return torch.ones_like(labels).nonzero()[:, 0]
+
+
 def select_boxes(scores: Tensor, boxes: Tensor, size: tuple[int, int], suppress: Suppress) -> dict[str, Tensor]:
     """Return the detections of one image from (A, classes) scores and (A, 4) boxes. size: width and height."""
     flat = scores.flatten()

@@ -8,7 +8,7 @@ import re
 _FAST = ("ssdlite", "fcos")
 _YOLO = ("yolo", "ssdlite")
 _EFFICIENT = ("efficientdet_d2", "efficientdet_d0")
-_STRONG = ("fcos", "fasterrcnn")
+_STRONG = ("dfine", "rtdetr")
 _SEMANTIC = ("fcn", "segnet")
 # Prefixes of names reduced to lower-case letters and digits; the longest matching prefix counts.
 WELL_KNOWN = {

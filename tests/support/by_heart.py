@@ -69,6 +69,9 @@ SAME = {
     "ssd512": "ssd300",
 }
 
+# Detectors that need thousands of steps: tests/detectors/models/transformer has them learn one image.
+SLOW_LEARNERS = ("detr", "dfine", "rtdetr")
+
 
 def render_few(folder: Path) -> Path:
     """Four images of three products, by `synth render`; the test is skipped where nothing can be rendered."""

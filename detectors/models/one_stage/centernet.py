@@ -22,6 +22,7 @@ from detectors.models.parts import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     covered_by,
+    keep_all,
     normalised,
     select_boxes,
 )
@@ -110,7 +111,7 @@ class CenterNet(nn.Module):
         tops = scores * (functional.max_pool2d(scores, 3, 1, 1) == scores)
         size = (self.spec.width, self.spec.height)
         pairs = zip(tops.flatten(2).transpose(1, 2), boxes, strict=True)
-        return [select_boxes(*one, size, _keep_all) for one in pairs]
+        return [select_boxes(*one, size, keep_all) for one in pairs]
 
     def soft_outputs(self, images: Tensor, like: SoftOutputs | None = None) -> SoftOutputs:
         """Return the logits and boxes of all cells."""
@@ -194,10 +195,6 @@ def boxes_of_peaks(peaks: Peaks) -> Tensor:
     cells = torch.stack(torch.meshgrid(columns, rows, indexing="xy"))
     middle, half = cells + peaks.offsets, peaks.sizes / 2
     return (STRIDE * torch.cat([middle - half, middle + half], 1)).flatten(2).transpose(1, 2)
-
-
-def _keep_all(boxes: Tensor, scores: Tensor, labels: Tensor) -> Tensor:
-    return torch.arange(len(scores), device=scores.device)
 
 
 def _double(inputs: int, outputs: int) -> nn.Sequential:

@@ -30,6 +30,8 @@ QUIET = Console(quiet=True)
         ("fasterrcnn_mobilenet", SMALL, (48, 64)),  # a pyramid of five, upright
         ("classify_locate", SMALL, (100, 70)),
         ("centernet", SMALL, SIZE),
+        ("detr", SMALL, (100, 70)),
+        ("dfine", SMALL, (100, 70)),
         ("efficientdet_d0", SMALL, (100, 70)),
         ("fcos", SMALL, (100, 70)),  # no multiple of 32: torchvision pads it
         ("retinanet", SMALL, SIZE),

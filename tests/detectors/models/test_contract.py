@@ -296,7 +296,7 @@ def test_a_folder_without_checkpoints_is_told(tmp_path: Path) -> None:
         ("yolov1-tiny", "yolov1"),
         ("YOLOv12s", "yolo"),
         ("scaled-yolov4", "yolov4"),
-        ("rt-detr", "fcos"),
+        ("rf-detr", "dfine"),
         ("efficientdet-d7", "efficientdet_d2"),
         ("centernet2", "centernet"),
         ("faster-rcnn", "fasterrcnn"),
