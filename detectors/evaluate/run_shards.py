@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from detectors.evaluate.settings import EvaluateSettings
 
 LEFT_OUT = (
-    "intervals, mistakes by kind, confusions, list accuracy, images and comparisons of runs need a set in memory: "
+    "intervals, mistakes by kind, confusions, list accuracy, masks, corners, images and comparisons of runs need a set "
+    "in memory: "
     "'synth data unpack' a split of some thousand images for them"
 )
 

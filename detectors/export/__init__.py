@@ -5,7 +5,7 @@ The module of a format defines
 SUFFIX: of its files. PACKAGES: the packages that it needs beside torch.
 export(detector, spec, path): writes the detector (restored, on the CPU; it may be changed) to the file `path`.
 load(path): a function from an (H, W, 3) uint8 image of the network's size to what the file says: boxes (D, 4) xyxy
-pixels, labels (D,) from 0, scores (D,) falling, and masks (D, M, M) where the detector has them.
+pixels, labels (D,) from 0, scores (D,) falling, and masks (D, M, M) or keypoints (D, 8, 3) where the detector has them.
 
 It may define FACTS, what readers of the JSON file beside should know of the format, and embed(path, description),
 which puts the text of that file into the exported one.

@@ -22,6 +22,10 @@ from detectors.models.parts import MAX_DETECTIONS
 # Detections below are noise that nobody looks at.
 MIN_COMPARED = 0.05
 MAX_PIXELS, MAX_SCORE, MAX_MASK = 1.0, 1e-3, 1e-2
+# Share of the corners of a cuboid that may be further apart than that.
+MAX_CORNERS = 0.25
+# Of the corners of one detection.
+CORNER_SHAPE = (8, 3)
 # Two boxes of one class that overlap by more than this are rivals in the suppression of doubles.
 RIVALS = 0.4
 # A list of this length may have been cut off: background counts towards its limit, but is left out of it later.
@@ -81,8 +85,11 @@ def check_agreement(model: nn.Module, run: Runner, images: Sequence[NDArray[np.u
 
 
 def _run_file(run: Runner, image: NDArray[np.uint8]) -> Side:
-    boxes, labels, scores, *masks = run(image)
-    return Side(Detections(boxes, labels.astype(np.int32), scores), masks[0] if masks else None)
+    boxes, labels, scores, *more = run(image)
+    # Masks are square.
+    corners = more[0] if more and more[0].shape[1:] == CORNER_SHAPE else None
+    masks = more[0] if more and corners is None else None
+    return Side(Detections(boxes, labels.astype(np.int32), scores, keypoints=corners), masks)
 
 
 def _run_torch(model: nn.Module, image: NDArray[np.uint8]) -> Side:
@@ -133,6 +140,11 @@ def _compare(us: Side, them: Side) -> tuple[int, int, int, float, float, float]:
 
 
 def _mask_difference(us: Side, row: int, them: Side, other: int) -> float:
+    if us.found.keypoints is not None and them.found.keypoints is not None:
+        apart = us.found.keypoints[row, :, :2] - them.found.keypoints[other, :, :2]
+        far = np.linalg.norm(apart, axis=1) > MAX_PIXELS
+        # Single corners have peaks that are about equally near.
+        return float(far.mean() > MAX_CORNERS)
     if us.masks is None or them.masks is None:
         return 0.0 if us.masks is them.masks else 1.0
     # The mean, since single cells jump where a box ends at the edge of a map.

@@ -17,7 +17,7 @@ from detectors.models.ignoring import as_kind
 from detectors.models.spec import ModelSpec
 from detectors.models.torchvision_detector import TorchvisionDetector
 
-INPUT, BOXES, LABELS, SCORES, MASKS = "image", "boxes", "labels", "scores", "masks"
+INPUT, BOXES, LABELS, SCORES, MASKS, KEYPOINTS = "image", "boxes", "labels", "scores", "masks", "keypoints"
 
 
 @contextmanager
@@ -37,7 +37,8 @@ class ImageDetector(nn.Module):
     """A detector for one image at the network's size.
 
     Takes (1, H, W, 3) uint8 RGB. Returns boxes (D, 4) float32 xyxy pixels of that image, labels (D,) int64 from 0,
-    scores (D,) float32 falling, and of Mask R-CNN masks (D, M, M) float32: each stretched over its own box.
+    scores (D,) float32 falling; of Mask R-CNN masks (D, M, M) float32, each stretched over its own box; of detectors of
+    corners keypoints (D, 8, 3) float32.
     """
 
     def __init__(self, detector: nn.Module) -> None:
@@ -54,6 +55,8 @@ class ImageDetector(nn.Module):
         # As in `detections_of`: nothing without area.
         kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         outputs = (boxes[kept], labels[kept], found["scores"][kept])
+        if "keypoints" in found:
+            return (*outputs, found["keypoints"][kept])
         return (*outputs, found["masks"][kept][:, 0]) if "masks" in found else outputs
 
 
@@ -80,7 +83,10 @@ class AnyCountPooling(MultiScaleRoIAlign):
 
 def output_names(spec: ModelSpec) -> list[str]:
     """Names of the outputs in their order."""
-    return [BOXES, LABELS, SCORES, *([MASKS] if detector_module(spec.detector).NEEDS_MASKS else [])]
+    module = detector_module(spec.detector)
+    if getattr(module, "NEEDS_KEYPOINTS", False):
+        return [BOXES, LABELS, SCORES, KEYPOINTS]
+    return [BOXES, LABELS, SCORES, *([MASKS] if module.NEEDS_MASKS else [])]
 
 
 @torch.inference_mode()

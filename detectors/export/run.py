@@ -18,7 +18,7 @@ from detectors.augment.view import GREY, resize
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model, versions
 from detectors.export import exporter_module
 from detectors.export.agreement import MAX_MASK, MAX_PIXELS, MAX_SCORE, Agreement, check_agreement
-from detectors.export.network import BOXES, INPUT, LABELS, MASKS, SCORES, output_names
+from detectors.export.network import BOXES, INPUT, KEYPOINTS, LABELS, MASKS, SCORES, output_names
 from detectors.export.settings import ExportSettings
 from detectors.models import detector_module
 from detectors.models.parts import MIN_SCORE
@@ -130,6 +130,12 @@ OUTPUTS = {
     },
     LABELS: {"type": "int64", "shape": ["D"], "meaning": "class, counted from 0 as in classes"},
     SCORES: {"type": "float32", "shape": ["D"], "meaning": "0 to 1, falling"},
+    KEYPOINTS: {
+        "type": "float32",
+        "shape": ["D", 8, 3],
+        "meaning": "x, y in pixels of the input and score of the corners of the cuboid, bottom, then top, from the "
+        "front's left corner on counter-clockwise seen from above",
+    },
     MASKS: {
         "type": "float32",
         "shape": ["D", "M", "M"],

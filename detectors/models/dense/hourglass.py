@@ -48,6 +48,8 @@ SIGMA = 1.0
 MIN_CORNER, REACH = 0.1, 0.5
 # Peaks of each corner that are considered.
 MAX_PEAKS = 200
+# Pixels to a peak that is out of reach.
+FAR = 1e8
 # How far a corner moves towards its higher neighbour, in cells.
 SHIFT = 0.25
 
@@ -211,9 +213,9 @@ def place_corners(heat: Tensor, ways: Tensor, cells: Tensor, boxes: Tensor) -> T
     spare = REACH * (boxes[:, 2:] - boxes[:, :2])
     low, high = boxes[:, None, None, :2] - spare[:, None, None], boxes[:, None, None, 2:] + spare[:, None, None]
     allowed = ((peaks[None] >= low) & (peaks[None] <= high)).all(3) & (scores >= MIN_CORNER)[None]
-    nearest = torch.where(allowed, apart, torch.inf).min(dim=2)
+    nearest = torch.where(allowed, apart, FAR).min(dim=2)
     number = torch.arange(CORNERS, device=heat.device)
-    taken = torch.isfinite(nearest.values)[..., None]
+    taken = (nearest.values < FAR)[..., None]
     here = _at(heat, led)
     points = torch.where(taken, peaks[number, nearest.indices], led)
     score = torch.where(taken[..., 0], scores[number, nearest.indices], here)
@@ -225,11 +227,12 @@ def corner_peaks(heat: Tensor) -> tuple[Tensor, Tensor]:
 
     Each is moved by a quarter of a cell towards the higher neighbour in both directions (section 3.1 of the paper).
     """
-    count, _, width = heat.shape
-    tops = torch.where(functional.max_pool2d(heat, 3, 1, 1) == heat, heat, -torch.inf).flatten(1)
+    count, height, width = heat.shape
+    tops = torch.where(functional.max_pool2d(heat[None], 3, 1, 1)[0] == heat, heat, -FAR).flatten(1)
     scores, places = tops.topk(min(MAX_PEAKS, tops.shape[1]))
     rows, columns = places // width, places % width
-    wide = functional.pad(heat, (1, 1, 1, 1), value=0)
+    side, above = heat.new_zeros(count, height, 1), heat.new_zeros(count, 1, width + 2)
+    wide = torch.cat([above, torch.cat([side, heat, side], 2), above], 1)
     number = torch.arange(count, device=heat.device)[:, None]
     across = wide[number, rows + 1, columns + 2] - wide[number, rows + 1, columns]
     down = wide[number, rows + 2, columns + 1] - wide[number, rows, columns + 1]
