@@ -221,7 +221,16 @@ def _imagenet(spec: ModelSpec) -> tuple[dict[str, Tensor], str]:
         raise SynthError(
             f"no ImageNet weights for {spec.detector}'s own backbone", code="weights-unavailable", hint=hint
         )
-    return torchvision_weights(name, spec.detector), f"ImageNet ({spec.detector})"
+    state = torchvision_weights(name, spec.detector)
+    return _under_own_names(
+        state, getattr(detector_module(spec.detector), "RENAMED", {})
+    ), f"ImageNet ({spec.detector})"
+
+
+def _under_own_names(state: dict[str, Tensor], prefixes: Mapping[str, str]) -> dict[str, Tensor]:
+    """Return tensors with the first prefix of their name that is listed replaced."""
+    found = {name: next((prefix for prefix in prefixes if name.startswith(prefix)), "") for name in state}
+    return {prefixes.get(prefix, "") + name.removeprefix(prefix): state[name] for name, prefix in found.items()}
 
 
 def _backbone_weights(name: str) -> tuple[dict[str, Tensor], str]:

@@ -161,8 +161,10 @@ class DetectorModule(Protocol):
     ONE_PER_IMAGE: True where only the largest product of an image is found; absent otherwise.
     SMALLEST: options of the smallest network, by name, for quick trials of networks that are large by default.
     NOT_EXPORTED: why the detector cannot be exported to a file, as one clause; absent where it can.
-    NEEDS_PROPOSALS: True where the network takes object proposals: its Options are ProposalOptions, and targets of
-    training get `proposals`. CUTS_WINDOWS: True where the backbone sees windows or scaled copies of images.
+    RENAMED: prefixes of names in the published weights of the backbone, and what the network calls them, where it takes
+    more of these weights than those of the backbone. NEEDS_PROPOSALS: True where the network takes object proposals:
+    its Options are ProposalOptions, and targets of training get `proposals`. CUTS_WINDOWS: True where the backbone sees
+    windows or scaled copies of images.
 
     options_from_data(boxes, labels, options): options that follow from the training data, such as anchors, by name.
     boxes: (N, 4) float32 xyxy of all labelled boxes of the training sets, in pixels of the network's input, N may be 0.

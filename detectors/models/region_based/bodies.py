@@ -13,6 +13,8 @@ from detectors.models.backbones.table import timm_name
 
 STRIDE = 16
 ALEXNET_CHANNELS = 256
+# What these networks call the layers of torchvision's AlexNet.
+ALEXNET_NAMES = {"features.": "backbone.", "classifier.1.": "head.fc6.", "classifier.4.": "head.fc7."}
 
 
 class SingleStage(nn.Module):

@@ -17,7 +17,7 @@ from torchvision.ops import roi_pool
 
 from detectors.models.interface import SoftHead, SoftOutputs, options_of
 from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, normalised
-from detectors.models.region_based.bodies import STRIDE, FullyConnected, convolutions, initialise
+from detectors.models.region_based.bodies import ALEXNET_NAMES, STRIDE, FullyConnected, convolutions, initialise
 from detectors.models.region_based.sampling import (
     BACKGROUND,
     Matched,
@@ -40,6 +40,7 @@ NEEDS_PROPOSALS = True
 NOT_EXPORTED = "selective search runs outside the network"
 SMALLEST = {"width": 64, "regions": 32, "proposals": 200, "search_width": 160, "dropout": 0.0}
 TORCHVISION = (None, "AlexNet_Weights")
+RENAMED = ALEXNET_NAMES
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 # Targets of regression are divided by these, so that they have about unit variance.
 DEVIATIONS = (0.1, 0.1, 0.2, 0.2)

@@ -17,7 +17,7 @@ from torchvision.ops import roi_align
 
 from detectors.models.interface import options_of
 from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, normalised
-from detectors.models.region_based.bodies import FullyConnected, convolutions
+from detectors.models.region_based.bodies import ALEXNET_NAMES, FullyConnected, convolutions
 from detectors.models.region_based.sampling import BACKGROUND, Matched
 from detectors.models.region_based.window_classifier import WindowClassifier, WindowFeatures, WindowOptions
 from detectors.models.spec import ModelSpec
@@ -40,6 +40,7 @@ SMALLEST = {
     "window": 64,
 }
 TORCHVISION = (None, "AlexNet_Weights")
+RENAMED = ALEXNET_NAMES
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 # A window is a positive if it overlaps a product by so much, else background.
 POSITIVE = 0.5

@@ -17,7 +17,7 @@ from torchvision.ops import roi_pool
 
 from detectors.models.interface import options_of
 from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, normalised
-from detectors.models.region_based.bodies import STRIDE, FullyConnected, convolutions
+from detectors.models.region_based.bodies import ALEXNET_NAMES, STRIDE, FullyConnected, convolutions
 from detectors.models.region_based.sampling import Matched, sample_regions
 from detectors.models.region_based.window_classifier import WindowClassifier, WindowFeatures, WindowOptions
 from detectors.models.spec import ModelSpec
@@ -31,6 +31,7 @@ NEEDS_PROPOSALS = True
 NOT_EXPORTED = "selective search runs outside the network"
 SMALLEST = {"dropout": 0.0, "proposals": 200, "regions": 32, "search_width": 160, "train": "all", "width": 64}
 TORCHVISION = (None, "AlexNet_Weights")
+RENAMED = ALEXNET_NAMES
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 # Sides of the grids of the pyramid: 36 + 9 + 4 + 1 bins.
 PYRAMID = (6, 3, 2, 1)

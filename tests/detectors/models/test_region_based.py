@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import ps_roi_pool, roi_pool
 
+from detectors.checkpoints import weights
+from detectors.data.image_set import Classes
 from detectors.models import build_model, detector_module
 from detectors.models.region_based.bodies import FullyConnected, truncate
 from detectors.models.region_based.linear_fits import ImageNegatives, SvmSettings, fit_ridge, fit_svm, mine_svms
@@ -258,6 +260,21 @@ def test_until_machines_are_fitted_the_softmax_scores_the_proposals() -> None:
     assert (torch.cdist(after["boxes"], moved).amin(1) < 1e-3).all()
     model.train().losses(image, [target([[20, 10, 60, 40]], [0])])
     assert not model.fitted
+
+
+def test_published_weights_of_alexnet_go_into_fc6_and_fc7_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it but the last layer."""
+    from torchvision.models import alexnet
+
+    published = alexnet(weights=None).state_dict()
+    monkeypatch.setattr(weights, "torchvision_weights", lambda name, detector: published)
+    model = detector("rcnn", width=4096)
+    loaded = weights.load_weights(model, model.spec, Classes(("a", "b", "c"), ("A", "B", "C")), "imagenet")
+    assert loaded is not None and len(loaded.fitted) == 14
+    assert torch.equal(model.backbone[0].weight, published["features.0.weight"])
+    assert torch.equal(model.head.fc6.weight, published["classifier.1.weight"])
+    assert torch.equal(model.head.fc7.weight, published["classifier.4.weight"])
+    assert all(part.startswith("classifier.6") for part in loaded.unused)
 
 
 # SPP-net
