@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -15,9 +16,10 @@ from assets.files.atomic import write_atomic
 from assets.files.json_input import read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
 from assets.plurals import first_few, join_few
-from dataset.masks import CompressedRle
+from dataset.categories import CORNER_NAMES
+from dataset.masks import CompressedRle, compressed_mask
 from dataset.values import box_numbers, number, short, whole_number
-from detectors.data.image_set import Classes, ImageSet, Predictions
+from detectors.data.image_set import Classes, ImageSet, Packed, Predictions
 from detectors.data.rows import MAX_EDGE_PX
 from detectors.evaluate.metrics.align import Floats, Ints
 
@@ -100,7 +102,51 @@ def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int]) -
         )
     name_of = dict(zip(truth.classes.keys, truth.classes.names, strict=True))
     classes = Classes(tuple(keys), tuple(name_of.get(key, key) for key in keys))
-    return as_predictions(rows, classes, image_of, label_of)
+    # As `as_predictions` orders them.
+    rows.sort(key=lambda row: (image_of[row["image_id"]], -np.float32(row["score"])))
+    found = as_predictions(rows, classes, image_of, label_of)
+    return replace(found, masks=_masks_in(rows, found, truth, path), keypoints=_corners_in(rows))
+
+
+def _masks_in(rows: Sequence[ResultRow], found: Predictions, truth: ImageSet, path: Path) -> Packed | None:
+    """The masks of the rows, None unless all of them have one. Raises SynthError for those that cannot be read."""
+    if not rows or not all("segmentation" in row for row in rows):
+        return None
+    masks, problems = [], []
+    for row, image in zip(rows, found.images.tolist(), strict=True):
+        width, height = (int(side) for side in truth.sizes[image])
+        mask = compressed_mask(row["segmentation"], height, width)
+        if isinstance(mask, bytes) and mask:
+            masks.append(mask)
+        else:
+            problems.append(f"image_id {row['image_id']}: {mask or 'an empty segmentation'}")
+    if problems:
+        raise SynthError(
+            "the results file holds masks that cannot be read",
+            code="predictions-mismatch",
+            where=str(path),
+            expected="run lengths or polygons of the size of the image",
+            problems=first_few(problems, 20),
+        )
+    return Packed.of(masks)
+
+
+def _corners_in(rows: Sequence[ResultRow]) -> NDArray[np.float32] | None:
+    """(D, 8, 3) corners of cuboids of the rows, None unless all of them have 24 numbers."""
+    points = [row.get("keypoints") for row in rows]
+    if not points or not all(_is_corners(one) for one in points):
+        return None
+    return np.array(points, np.float32).reshape(-1, len(CORNER_NAMES), 3)
+
+
+def _is_corners(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 * len(CORNER_NAMES) and all(map(is_finite, value))
+
+
+def is_finite(value: object) -> bool:
+    """Whether a value is a number that is neither NaN nor infinite."""
+    found = number(value)
+    return found == found and abs(found) < MAX_EDGE_PX
 
 
 def xywh_from_xyxy(boxes: Floats) -> Floats:

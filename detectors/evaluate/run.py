@@ -159,6 +159,8 @@ def _judge(name: str, run: Path, truth: ImageSet, settings: EvaluateSettings, co
     truth = named_as(checkpoint.classes, truth, console)
     if settings.predictions is not None:
         found = read_results(settings.predictions, truth, _ids(truth, checkpoint.classes))
+        if found.masks is not None:
+            found = replace(found, pixelwise=hasattr(restore_model(checkpoint), "segment"))
     else:
         found = _find(name, checkpoint, truth, settings, console)
     threshold = settings.threshold if settings.threshold is not None else checkpoint.threshold

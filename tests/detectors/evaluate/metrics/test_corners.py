@@ -7,6 +7,7 @@ import io
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from detectors.evaluate.metrics.corners import (
 )
 from detectors.evaluate.metrics.matching import find_candidates, match
 from detectors.evaluate.report import evaluate
-from detectors.evaluate.results import corner_numbers
+from detectors.evaluate.results import corner_numbers, read_results, write_results
 from support.evaluate_cases import classes_of, image_set, predictions
 
 BOX = [10.0, 20.0, 50.0, 40.0]
@@ -173,6 +174,20 @@ def test_reports_have_them_where_there_are_corners() -> None:
     assert set(CORNER_METRICS) <= set(written) and 0 < written["PCK"]["interval"]["value"] < 1
     plain = evaluate(truth, replace(found, keypoints=None), threshold=0.5, rng=np.random.default_rng(0), resamples=20)
     assert not set(CORNER_METRICS) & {metric.name for metric in plain.metrics}
+
+
+def test_results_come_back_with_their_corners(tmp_path: Path) -> None:
+    truth, found = random_case(1)
+    ids = {key: label + 1 for label, key in enumerate(truth.classes.keys)}
+    write_results(tmp_path / "found.json", found, truth, ids)
+    again = read_results(tmp_path / "found.json", truth, ids)
+    assert again.masks is None and again.keypoints is not None
+    order = np.lexsort((-found.scores, found.images))
+    assert again.keypoints[..., :2] == pytest.approx(found.keypoints[order][..., :2], abs=0.006)  # type: ignore[index]
+    rows = json.loads((tmp_path / "found.json").read_text())
+    rows[0]["keypoints"] = rows[0]["keypoints"][:-1]
+    (tmp_path / "found.json").write_text(json.dumps(rows))
+    assert read_results(tmp_path / "found.json", truth, ids).keypoints is None
 
 
 def test_results_have_them_as_coco_has_them() -> None:

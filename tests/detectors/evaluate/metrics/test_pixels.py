@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from detectors.data.image_set import IGNORED, ImageSet, Packed, Predictions
 from detectors.evaluate.metrics.align import align
 from detectors.evaluate.metrics.pixels import MASK_METRICS, PixelEvidence, gather_pixels
 from detectors.evaluate.report import evaluate
+from detectors.evaluate.results import read_results, write_results
+from support.errors import raises
 from support.evaluate_cases import classes_of, image_set, predictions
 
 CLASSES = classes_of(2)
@@ -132,3 +135,15 @@ def test_reports_have_them_where_there_are_masks() -> None:
     assert not set(MASK_METRICS) & {metric.name for metric in plain.metrics}
     without = replace(TRUTH, masks=Packed.of([b"", b""]))
     assert not set(MASK_METRICS) & {metric.name for metric in evaluate(without, FOUND, threshold=0.5, rng=rng).metrics}
+
+
+def test_results_come_back_with_their_masks(tmp_path: Path) -> None:
+    ids = {key: label + 1 for label, key in enumerate(CLASSES.keys)}
+    write_results(tmp_path / "found.json", FOUND, TRUTH, ids)
+    again = read_results(tmp_path / "found.json", TRUTH, ids)
+    assert values(gathered(TRUTH, again)) == values(gathered(TRUTH, FOUND))
+    rows = json.loads((tmp_path / "found.json").read_text())
+    rows[1]["segmentation"]["counts"] = "0"
+    (tmp_path / "found.json").write_text(json.dumps(rows))
+    with raises("predictions-mismatch", problems="do not fill the image"):
+        read_results(tmp_path / "found.json", TRUTH, ids)
