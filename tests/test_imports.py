@@ -51,7 +51,7 @@ ORDER = {
     "detectors/models": (
         *("spec", "interface", "region_proposals", "well_known", "backbones", "parts", "soft", "stages", "ignoring"),
         "torchvision_detector",
-        *("one_stage", "darknet", "region_based", "transformer", "dense", "image_masks", "detect"),
+        *("one_stage", "darknet", "region_based", "transformer", "dense", "image_masks", "detect", "page"),
     ),
     "detectors/evaluate": (
         *("metrics", "report", "page", "print_report", "results", "settings"),
