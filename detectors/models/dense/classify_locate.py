@@ -15,8 +15,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from detectors.models.backbones.stages import backbone_stages, backbone_strides
 from detectors.models.interface import DetectorOptions, SoftHead, SoftOutputs, options_of
-from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, MIN_SCORE, normalised, timm_stages
+from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, MIN_SCORE, normalised
 from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 320
@@ -28,6 +29,8 @@ MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 SMALLEST = {"width": 64}
 DEFAULT_BACKBONE = "resnet18"
 STRIDE = 32
+# Any: what stage a backbone ends in is flattened.
+BACKBONE_STRIDES: tuple[int, ...] = ()
 BACKGROUND = 0
 
 
@@ -44,7 +47,11 @@ class ClassifyLocate(nn.Module):
     def __init__(self, spec: ModelSpec, options: Options) -> None:
         super().__init__()
         self.spec, self.box_weight = spec, options.box_weight
-        self.backbone, channels = timm_stages(spec.backbone or DEFAULT_BACKBONE, STRIDE)
+        name = spec.backbone or DEFAULT_BACKBONE
+        last = max(stride for stride in backbone_strides(name) if stride <= STRIDE)
+        self.backbone, channels = backbone_stages(name, (last,))
+        # Networks that end at a finer stride are pooled to this one.
+        self.pooling = STRIDE // last
         self.cells = math.ceil(spec.height / STRIDE), math.ceil(spec.width / STRIDE)
         self.full = nn.Linear(channels[-1] * self.cells[0] * self.cells[1], options.width)
         self.cls_logits = nn.Linear(options.width, 1 + spec.classes)
@@ -92,6 +99,8 @@ class ClassifyLocate(nn.Module):
     def _predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return (B, 1 + C) float32 logits and (B, 4) shares of the image: centre x, y, width, height."""
         maps = self.features(images)[0]
+        if self.pooling > 1:
+            maps = functional.max_pool2d(maps, self.pooling, ceil_mode=True)
         if maps.shape[2:] != self.cells:  # of backbones whose convolutions do not pad
             maps = functional.interpolate(maps, self.cells, mode="bilinear")
         full = functional.relu(self.full(maps.flatten(1)))
@@ -122,5 +131,5 @@ def boxes_of(shares: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def build(spec: ModelSpec) -> nn.Module:
-    """Build the network over any timm backbone with a stage of stride 32."""
+    """Build the network over the last stage of any backbone."""
     return ClassifyLocate(spec, options_of(sys.modules[__name__], spec))
