@@ -270,6 +270,11 @@ class Engine:
                 best = self.history.best_row(self.task.scores[0])
                 row = best | self.task.validate(model.eval(), int(best["step"]))
                 self.task.save(Saved(on_cpu(model.state_dict()), row, int(best["step"]), {}), path)
+                changes = [
+                    f"{name} {row[name]:.4f} (before {best[name]:.4f})" for name in self.task.scores if name in row
+                ]
+                if changes:
+                    console.print(f"fitted: validation {', '.join(changes)}", highlight=False)
         self.history.fitted = self.fabric.broadcast(row) or None
         if self.history.fitted is not None:
             self._save_last()

@@ -77,9 +77,11 @@ class Rcnn(WindowClassifier):
     def window_features(self, images: Tensor, windows: list[Tensor]) -> WindowFeatures:
         """Return the last pooling and fc7 of warped windows."""
         pairs = zip(normalised(images, self.spec), windows, strict=True)
-        warped = [warp_windows(image, boxes, self.options.window) for image, boxes in pairs]
-        pooled = [self._pooled(part) for part in torch.cat(warped).split(CHUNK)]
-        flat = torch.cat(pooled).flatten(1)
+        parts = ((image, part) for image, boxes in pairs for part in boxes.split(CHUNK))
+        warped = (warp_windows(image, boxes, self.options.window) for image, boxes in parts)
+        # Batch norms of some backbones learn from all windows of a step at once; 2,000 proposals would take a gigabyte.
+        pooled = self._pooled(torch.cat(list(warped))) if self.training else torch.cat([*map(self._pooled, warped)])
+        flat = pooled.flatten(1)
         return WindowFeatures(flat, self.head(flat))
 
     def sample(self, matched: list[Matched]) -> tuple[list[Matched], list[Tensor]]:

@@ -7,7 +7,7 @@ further, the softmax scores the proposals, and these are the boxes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +42,7 @@ NEGATIVE = 0.3
 # A proposal teaches the box regressor of the product that it overlaps by more than this.
 PAIRED = 0.6
 PENALTY = 1000.0
-# Features are scaled to this mean length before machines are fitted, on which C depends.
+# Features are scaled to this mean length before anything is fitted to them, on which C and the penalty depend.
 LENGTH = 20.0
 # Scores are sigmoids of the margin times this: the borders of the margin, +1 and -1, score 0.98 and 0.02.
 STEEPNESS = 4.0
@@ -134,8 +134,7 @@ class WindowClassifier(nn.Module):
         One pass over the images finds the positives and the pairs of regression, a second one hard negatives.
         """
         positives, regressors = self._collect(images)
-        lengths = np.concatenate([np.linalg.norm(rows, axis=1) for rows in positives])
-        scale = np.float32(LENGTH / max(float(lengths.mean()) if len(lengths) else 1.0, 1e-6))
+        scale = unit_scale([row for rows in positives for row in rows])
         machines = mine_svms([rows * scale for rows in positives], self._candidates(images, scale), self.svm)
         self.cls_logits_svm.copy_(torch.from_numpy(machines.weights * scale))
         self.cls_logits_svm_bias.copy_(torch.from_numpy(machines.biases))
@@ -183,10 +182,12 @@ class WindowClassifier(nn.Module):
                     pairs[label].append((pooled[row], codes[row]))
         size = self.cls_logits_svm.shape[1]
         regressors = np.zeros(tuple(self.bbox_pred_ridge.shape), np.float32)
+        scale = unit_scale([row for some in pairs for row, _ in some])
         for label, some in enumerate(pairs):
             if some:
                 rows, wanted = (np.stack(column) for column in zip(*some, strict=True))
-                regressors[label] = fit_ridge(rows, wanted, PENALTY)
+                regressors[label] = fit_ridge(rows * scale, wanted, PENALTY)
+        regressors[..., :-1] *= scale
         return [np.stack(rows) if rows else np.zeros((0, size), np.float32) for rows in products], regressors
 
     def _candidates(self, images: FittingImages, scale: np.float32) -> Iterator[ImageNegatives]:
@@ -195,6 +196,12 @@ class WindowClassifier(nn.Module):
             (windows,) = self.search.of_targets(image, [target])
             features = _array(self.window_features(image, [windows]).hidden) * scale
             yield ImageNegatives(features, negatives_of(windows, target, self.spec.classes))
+
+
+def unit_scale(rows: Sequence[Floats]) -> np.float32:
+    """Return the factor that brings features to a mean length of 20."""
+    lengths = [float(np.linalg.norm(row)) for row in rows]
+    return np.float32(LENGTH / max(float(np.mean(lengths)) if lengths else 1.0, 1e-6))
 
 
 def negatives_of(windows: Tensor, target: dict[str, Tensor], classes: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from torchvision.ops import ps_roi_pool, roi_pool
 from detectors.checkpoints import weights
 from detectors.data.image_set import Classes
 from detectors.models import build_model, detector_module
+from detectors.models.region_based import rcnn
 from detectors.models.region_based.bodies import FullyConnected, truncate
 from detectors.models.region_based.linear_fits import ImageNegatives, SvmSettings, fit_ridge, fit_svm, mine_svms
 from detectors.models.region_based.rcnn import warp_windows
@@ -165,6 +166,18 @@ def test_windows_are_warped_with_16_pixels_of_context_and_the_mean_beyond_the_im
     pairs = image[:, 44:271, 28:482].reshape(3, 227, 227, 2).mean(3)
     torch.testing.assert_close(wide, pairs, atol=1e-4, rtol=0)
     assert (far[:, 211:].abs() < 1e-4).all() and (far[:, :, 211:].abs() < 1e-4).all()
+
+
+def test_windows_are_classified_in_parts_while_detecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, with the same features."""
+    model = detector("rcnn").eval()
+    windows = [torch.tensor([[0.0, 0, 60, 60], [8, 8, 24, 24], [5, 0, 90, 60]]), torch.zeros(0, 4)]
+    with torch.no_grad():
+        whole = model.window_features(torch.rand(2, 3, 64, 96, generator=torch.manual_seed(1)), windows)
+        monkeypatch.setattr(rcnn, "CHUNK", 2)
+        parts = model.window_features(torch.rand(2, 3, 64, 96, generator=torch.manual_seed(1)), windows)
+    assert whole.hidden.shape == (3, 64)
+    torch.testing.assert_close(parts.pooled, whole.pooled)
 
 
 def test_rcnn_samples_32_windows_with_products_and_96_without_of_all_images() -> None:
