@@ -86,8 +86,9 @@ def backbones_table() -> str:
 def renewed(text: str) -> str:
     """Return a page with its tables made again between their marks."""
     for mark, table in (("detectors", detectors_table()), ("backbones", backbones_table())):
-        pattern = rf"(<!-- {mark} -->\n\n).*?(\n\n<!-- end of {mark} -->)"
-        text = re.sub(pattern, lambda found, table=table: found[1] + table + found[2], text, flags=re.DOTALL)
+        found = re.search(rf"<!-- {mark} -->\n\n(.*?)\n\n<!-- end of {mark} -->", text, re.DOTALL)
+        assert found, f"the page has no mark {mark}"
+        text = text[: found.start(1)] + table + text[found.end(1) :]
     return text
 
 
