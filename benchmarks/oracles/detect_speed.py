@@ -1,6 +1,6 @@
 """Inference of our detectors against torchvision's own: the same weights and images, in turns, and the ratio of times.
 
-    python benchmarks/detect_speed.py [--rounds 15] [--threads 1] [detector ...]
+    python benchmarks/oracles/detect_speed.py [--rounds 15] [--threads 1] [detector ...]
 
 Each round runs both on the same image, in alternating order; the ratio is the median of the rounds' ratios, ours by
 torchvision's, with the range of its middle half. Both have random weights and normalise the image themselves; scores
