@@ -37,6 +37,7 @@ NEEDS_MASKS = False
 CUTS_WINDOWS = True
 # Other networks pad, so that they say of a window within an image what they would not say of it alone.
 TAKES_BACKBONE = False
+NOT_EXPORTED = "ONNX cannot scale images by the filter of its pyramid"
 SMALLEST = {"channels": 128, "dropout": 0.0, "smallest": 24, "width": 128, "window": 63, "windows": 32}
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 POSITIVE, POSITIVE_SHARE = 0.5, 0.25
