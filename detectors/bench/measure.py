@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import platform
 import re
@@ -120,6 +121,9 @@ class MemoryPeak:
 
 def _reset_peak() -> float | None:
     """Set the peak of this process to what it uses now, and return that."""
+    # What was freed before may be in the process still, and would be taken again unseen.
+    with suppress(OSError, AttributeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):  # only Linux has it, and a container may forbid it
         Path("/proc/self/clear_refs").write_text("5")
     return _status_mb("VmHWM")
