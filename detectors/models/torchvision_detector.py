@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from detectors.models.stages import explain_torchvision
 
 # torchvision counts classes from 1: 0 is background.
 FIRST_LABEL = 1
+# Modules whose outputs are scores and boxes: of one stage, of the proposal network, of regions.
+HEADS = ("head", "rpn.head", "roi_heads.box_predictor", "roi_heads.mask_predictor")
 
 
 class TorchvisionDetector(nn.Module):
@@ -56,8 +59,22 @@ class TorchvisionDetector(nn.Module):
 def as_detector(model: nn.Module, spec: ModelSpec) -> nn.Module:
     """Turn a torchvision model into a Detector that takes images at their own size; changes and returns `model`."""
     model.transform = Normalise(spec, model.transform.size_divisible)
+    # torchvision decodes boxes in the type of the heads' outputs: in bfloat16 they lie on a grid of 4 pixels from 512
+    # pixels on, and scores have 8 bits.
+    for name in HEADS:
+        with suppress(AttributeError):
+            model.get_submodule(name).register_forward_hook(_in_float32)
     model.__class__ = type(type(model).__name__, (TorchvisionDetector, type(model)), {})
     return model
+
+
+def _in_float32(module: nn.Module, inputs: Any, outputs: Any) -> Any:
+    """Return the outputs of a module, whatever holds them, in float32."""
+    if isinstance(outputs, Tensor):
+        return outputs.float()
+    if isinstance(outputs, dict):
+        return {name: _in_float32(module, inputs, one) for name, one in outputs.items()}
+    return type(outputs)(_in_float32(module, inputs, one) for one in outputs)
 
 
 def _without_background(found: dict[str, Tensor]) -> dict[str, Tensor]:

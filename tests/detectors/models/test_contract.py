@@ -87,6 +87,15 @@ def test_learns_and_finds(name: str, backbone: str | None) -> None:
             assert ((found["labels"] >= 0) & (found["labels"] < spec.classes)).all()
 
 
+@pytest.mark.parametrize("name", DETECTORS)
+def test_half_precision_moves_no_box_to_a_grid(name: str) -> None:
+    """Under autocast, as on a GPU, boxes and scores come in float32: bfloat16 has even pixels alone from 256 on."""
+    spec, model = spec_of(name), small(name).eval()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        (found,) = model.detect(images(spec, 1))
+    assert found["boxes"].dtype == found["scores"].dtype == torch.float32
+
+
 @detectors
 def test_images_are_never_resized(name: str) -> None:
     """Wide images stay wide in evaluation too: torchvision's SSD would make them square."""
