@@ -25,7 +25,7 @@ from assets.errors import SynthError
 from assets.files.json_input import read_json
 from assets.limits import DATASET_IMAGES, DATASET_INSTANCES, DATASET_JSON
 from dataset.find import SPLIT
-from dataset.formats.bop_scenes import CAMERA, INFO, MM, POSES, box_of, write_split
+from dataset.formats.bop_scenes import CAMERA, INFO, MM, POSES, write_split
 from dataset.formats.files import (
     FileStore,
     lost_fields,
@@ -36,6 +36,7 @@ from dataset.formats.files import (
     write_categories,
 )
 from dataset.formats.label_maps import decode_numbers
+from dataset.formats.shapes import box_of
 from dataset.masks import encode_crop
 from dataset.records import AnnotationRecord, CameraRecord, ImageLabels, ImageRecord, SplitLabels
 from dataset.store import StoredImage

@@ -14,6 +14,7 @@ from PIL import Image
 from assets.files.atomic import write_atomic
 from assets.files.image_input import open_image
 from dataset.formats.files import mask_of, name_in, names_of
+from dataset.formats.shapes import box_of
 from dataset.records import AnnotationRecord, ImageRecord, SplitLabels
 
 CAMERA, POSES, INFO = "scene_camera.json", "scene_gt.json", "scene_gt_info.json"
@@ -103,12 +104,6 @@ def _write_product(target: Path, image: ImageRecord, record: AnnotationRecord, p
             "visib_fract": visible / everything,
         }
     )
-
-
-def box_of(mask: NDArray[np.bool_]) -> list[float]:
-    """Return x, y, width and height of a mask that is not empty."""
-    rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
-    return [float(side) for side in (columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1)]
 
 
 def _toolkit_box(box: Sequence[float]) -> list[int]:

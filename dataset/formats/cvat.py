@@ -25,15 +25,14 @@ from dataset.find import SPLIT
 from dataset.formats.files import (
     FileStore,
     clipped_box,
-    lost_fields,
     mask_of,
     name_in,
     names_of,
-    numbered,
     read_categories,
     write_categories,
     xml_text,
 )
+from dataset.formats.shapes import box_of, lost_beside_shapes, polygon_fields, read_whole
 from dataset.masks import encode_crop
 from dataset.records import AnnotationRecord, CategoryRecord, ImageLabels, ImageRecord, SplitLabels
 from dataset.store import StoredImage, leaves_folder
@@ -110,11 +109,9 @@ class CvatPart:
         shapes = [one for one in element if one.tag in SHAPES]
         DATASET_INSTANCES.check(len(shapes), where)
         records = [_record(one, image, self.ids) for one in shapes]
-        problems = [f"{one.tag} {place + 1}" for place, one in enumerate(shapes) if records[place] is None]
-        if problems:
-            what, expected = "the labels of an image cannot be read", "a known label, and numbers that fit the image"
-            raise SynthError(what, code="records-invalid", where=where, expected=expected, problems=problems[:20])
-        return StoredImage(ImageLabels(image, numbered(image, [one for one in records if one], where)), path, str(path))
+        names = [f"{one.tag} {place}" for place, one in enumerate(shapes, start=1)]
+        found = read_whole(image, records, names, where, "a known label, and numbers that fit the image")
+        return StoredImage(ImageLabels(image, found), path, str(path))
 
     def _find(self, name: str) -> Path:
         """The file of an image, which need not be there."""
@@ -157,10 +154,7 @@ def _polygon(element: Any, image: ImageRecord) -> dict[str, Any] | None:
     points = _numbers((element.get("points") or "").replace(";", ",").split(","))
     if points is None or len(points) < 6 or len(points) % 2:
         return None
-    x, y = np.array(points[::2]), np.array(points[1::2])
-    area = float(abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) / 2)
-    box = [float(value) for value in (x.min(), y.min(), np.ptp(x), np.ptp(y))]
-    return {"bbox": box, "area": area, "segmentation": [points]}
+    return polygon_fields(points)
 
 
 def _mask(element: Any, image: ImageRecord) -> dict[str, Any] | None:
@@ -180,14 +174,7 @@ def _mask(element: Any, image: ImageRecord) -> dict[str, Any] | None:
 
 def lost(labels: ImageLabels) -> Iterator[str]:
     """Everything but masks, boxes, classes and what is ignored."""
-    for record in labels.annotations:
-        if clipped_box(labels.image, record) is None:
-            yield "annotations without a box in the image"
-        elif record.segmentation is not None and mask_of(labels.image, record) is None:
-            yield "masks that cannot be read"
-        if record.iscrowd:
-            yield "crowds, which become ignored products"
-    yield from lost_fields(labels, ("segmentation",))
+    return lost_beside_shapes(labels)
 
 
 def image_folder(split: str) -> str:
@@ -264,9 +251,9 @@ def _shape(image: ImageRecord, record: AnnotationRecord) -> tuple[str, dict[str,
     mask = mask_of(image, record)
     if mask is None or not mask.any():
         return "box", {side: f"{value:.10g}" for side, value in zip(SIDES, box, strict=True)}
-    rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
-    crop = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    place = {"left": columns[0], "top": rows[0], "width": crop.shape[1], "height": crop.shape[0]}
+    left, top, width, height = (int(side) for side in box_of(mask > 0))
+    crop = mask[top : top + height, left : left + width]
+    place = {"left": left, "top": top, "width": width, "height": height}
     return "mask", {"rle": ", ".join(map(str, _lengths(crop))), **{name: str(side) for name, side in place.items()}}
 
 

@@ -12,7 +12,7 @@ from assets.errors import SynthError
 from assets.files.image_input import decode_pixels
 from assets.limits import IMAGE_BYTES, read_file
 from dataset.formats.files import lost_fields, mask_of
-from dataset.masks import encode_crop
+from dataset.formats.shapes import mask_fields
 from dataset.records import AnnotationRecord, ImageLabels, ImageRecord
 
 UNLABELLED, VOID = 0, -1
@@ -67,21 +67,9 @@ def records_of(
     numbers: NDArray[np.uint32], categories: Mapping[int, int], image: ImageRecord
 ) -> list[AnnotationRecord]:
     """Return an annotation for each number that has pixels, in rising order. categories: number to category id."""
-    width, height = image.size or (0, 0)
-    found = []
-    for number, category in sorted(categories.items()):
-        mask = numbers == number
-        rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
-        if len(rows):
-            top, left = int(rows[0]), int(columns[0])
-            crop = mask[top : rows[-1] + 1, left : columns[-1] + 1]
-            found.append(
-                AnnotationRecord(
-                    category_id=category,
-                    bbox=[float(left), float(top), float(crop.shape[1]), float(crop.shape[0])],
-                    area=float(crop.sum()),
-                    iscrowd=0,
-                    segmentation=encode_crop(crop, left, top, height, width),
-                )
-            )
-    return found
+    masks = ((number, numbers == number) for number in sorted(categories))
+    return [
+        AnnotationRecord(category_id=categories[number], iscrowd=0, **mask_fields(mask))
+        for number, mask in masks
+        if mask.any()
+    ]

@@ -30,18 +30,16 @@ from dataset.formats.brush import decode_brush
 from dataset.formats.files import (
     FileStore,
     clipped_box,
-    lost_fields,
     mask_of,
     name_in,
     names_of,
-    numbered,
     read_categories,
     upright_size,
     write_categories,
     xml_text,
 )
 from dataset.formats.outlines import outline_of
-from dataset.masks import encode_crop
+from dataset.formats.shapes import lost_beside_shapes, mask_fields, polygon_fields, read_whole
 from dataset.records import AnnotationRecord, CategoryRecord, ImageLabels, ImageRecord, SplitLabels
 from dataset.store import StoredImage, leaves_folder
 from dataset.values import short
@@ -141,11 +139,9 @@ class LabelStudioPart:
         regions = _regions(task)
         DATASET_INSTANCES.check(len(regions), where)
         records = [_record(one, image, ids) for one in regions]
-        problems = [f"region {place + 1}" for place, record in enumerate(records) if record is None]
-        if problems:
-            what, expected = "the labels of an image cannot be read", "a known label, and a shape in percent"
-            raise SynthError(what, code="records-invalid", where=where, expected=expected, problems=problems[:20])
-        return StoredImage(ImageLabels(image, numbered(image, [one for one in records if one], where)), path, str(path))
+        names = [f"region {number}" for number in range(1, len(regions) + 1)]
+        found = read_whole(image, records, names, where, "a known label, and a shape in percent")
+        return StoredImage(ImageLabels(image, found), path, str(path))
 
     def _find(self, data: Mapping[str, Any], where: str) -> tuple[str, Path]:
         """Name and file of the image of a task."""
@@ -205,7 +201,7 @@ def _rectangle(value: Mapping[str, Any], image: ImageRecord) -> dict[str, Any] |
     angle = np.radians(turn[0])
     matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) @ matrix.T + [x, y]
-    return _outlined(corners)
+    return polygon_fields(corners.ravel().tolist())
 
 
 def _polygon(value: Mapping[str, Any], image: ImageRecord) -> dict[str, Any] | None:
@@ -215,37 +211,20 @@ def _polygon(value: Mapping[str, Any], image: ImageRecord) -> dict[str, Any] | N
     numbers = _percent(number for one in points for number in one)
     if numbers is None or len(numbers) != 2 * len(points) or len(points) < 3:
         return None
-    return _outlined(np.array(numbers).reshape(-1, 2) / 100 * (image.size or (0, 0)))
-
-
-def _outlined(corners: np.ndarray) -> dict[str, Any]:
-    x, y = corners.T
-    area = float(abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) / 2)
-    box = [float(value) for value in (x.min(), y.min(), np.ptp(x), np.ptp(y))]
-    return {"bbox": box, "area": area, "segmentation": [corners.ravel().tolist()]}
+    corners = np.array(numbers).reshape(-1, 2) / 100 * (image.size or (0, 0))
+    return polygon_fields(corners.ravel().tolist())
 
 
 def _brush(value: Mapping[str, Any], image: ImageRecord) -> dict[str, Any] | None:
     columns, rows = image.size or (0, 0)
     codes = value.get("rle") if value.get("format") == "rle" else None
     mask = decode_brush(codes, rows, columns) if isinstance(codes, list) else None
-    if mask is None or not mask.any():
-        return None
-    y, x = np.nonzero(mask)
-    box = [float(x.min()), float(y.min()), float(np.ptp(x) + 1), float(np.ptp(y) + 1)]
-    return {"bbox": box, "area": float(mask.sum()), "segmentation": encode_crop(mask, 0, 0, rows, columns)}
+    return mask_fields(mask) if mask is not None and mask.any() else None
 
 
 def lost(labels: ImageLabels) -> Iterator[str]:
     """Everything but masks, boxes, classes and what is ignored."""
-    for record in labels.annotations:
-        if clipped_box(labels.image, record) is None:
-            yield "annotations without a box in the image"
-        elif record.segmentation is not None and mask_of(labels.image, record) is None:
-            yield "masks that cannot be read"
-        if record.iscrowd:
-            yield "crowds, which become ignored products"
-    yield from lost_fields(labels, ("segmentation",))
+    return lost_beside_shapes(labels)
 
 
 def image_folder(split: str) -> str:

@@ -26,11 +26,11 @@ from dataset.formats.files import (
     lost_fields,
     name_in,
     names_of,
-    numbered,
     read_categories,
     write_categories,
     xml_text,
 )
+from dataset.formats.shapes import read_whole
 from dataset.images import IMAGES as SUFFIXES
 from dataset.images import find_files
 from dataset.records import AnnotationRecord, ImageLabels, ImageRecord, SplitLabels
@@ -113,18 +113,9 @@ def _read(folder: Path, ids: Mapping[str | None, int], image: ImageRecord) -> li
         return []
     objects = read_xml(file, "annotation", LABEL_FILE, "the labels").findall("object")
     DATASET_INSTANCES.check(len(objects), str(file))
-    records, problems = [], []
-    for number, one in enumerate(objects, start=1):
-        record = _record(one, ids)
-        if record is None:
-            problems.append(f"object {number}: {_text(one, 'name') or 'no name'}")
-        else:
-            records.append(record)
-    if problems:
-        expected = "a known name, and xmin, ymin, xmax, ymax in rising order"
-        what = "the labels of an image cannot be read"
-        raise SynthError(what, code="records-invalid", where=str(file), expected=expected, problems=problems[:20])
-    return numbered(image, records, str(file))
+    records = [_record(one, ids) for one in objects]
+    names = [f"object {number}: {_text(one, 'name') or 'no name'}" for number, one in enumerate(objects, start=1)]
+    return read_whole(image, records, names, str(file), "a known name, and xmin, ymin, xmax, ymax in rising order")
 
 
 def _record(element: Any, ids: Mapping[str | None, int]) -> AnnotationRecord | None:

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from assets.errors import SynthError
@@ -29,7 +28,8 @@ from assets.limits import (
     read_file,
 )
 from dataset.find import SPLIT, USUAL
-from dataset.formats.files import FilePart, FileStore, clipped_box, lost_fields, numbered
+from dataset.formats.files import FilePart, FileStore, clipped_box, lost_fields
+from dataset.formats.shapes import polygon_fields, read_whole
 from dataset.images import find_files
 from dataset.records import AnnotationRecord, CategoryRecord, ImageLabels, ImageRecord, SplitLabels
 from dataset.values import is_text, short, sku_text, whole_number
@@ -138,19 +138,10 @@ def _read(folder: Path, ids: Sequence[int], image: ImageRecord) -> list[Annotati
         return []
     lines = read_file(file, LABEL_FILE, "the labels").decode(errors="replace").splitlines()
     DATASET_INSTANCES.check(len(lines), str(file))
-    problems: list[str] = []
-    records: list[AnnotationRecord] = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            record = _annotation(line.split(), image, ids)
-            if record is None:
-                problems.append(f"line {number}: {short(line)}")
-            else:
-                records.append(record)
-    if problems:
-        what = "the labels of an image cannot be read"
-        raise SynthError(what, code="records-invalid", where=str(file), expected=EXPECTED, problems=problems[:20])
-    return numbered(image, records, str(file))
+    rows = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    records = [_annotation(line.split(), image, ids) for _, line in rows]
+    names = [f"line {number}: {short(line)}" for number, line in rows]
+    return read_whole(image, records, names, str(file), EXPECTED)
 
 
 def _annotation(cells: list[str], image: ImageRecord, ids: Sequence[int]) -> AnnotationRecord | None:
@@ -165,27 +156,16 @@ def _annotation(cells: list[str], image: ImageRecord, ids: Sequence[int]) -> Ann
     if len(shares) != 4 and (len(shares) < 6 or len(shares) % 2):
         return None
     width, height = image.size or (0, 0)
-    polygon = [share * side for share, side in zip(shares, (width, height) * (len(shares) // 2), strict=True)]
-    box = polygon if len(shares) == 4 else _centred(polygon)
-    return AnnotationRecord(
-        category_id=ids[label],
-        bbox=[box[0] - box[2] / 2, box[1] - box[3] / 2, box[2], box[3]],
-        area=box[2] * box[3] if len(shares) == 4 else _area(polygon),
-        iscrowd=0,
-        segmentation=[polygon] if len(shares) > 4 else None,
-    )
+    pixels = [share * side for share, side in zip(shares, (width, height) * (len(shares) // 2), strict=True)]
+    return AnnotationRecord(category_id=ids[label], iscrowd=0, **_shape(pixels))
 
 
-def _centred(polygon: Sequence[float]) -> list[float]:
-    """Centre and size of the box of a polygon x1, y1, x2, y2, ..."""
-    left, right, top, bottom = min(polygon[::2]), max(polygon[::2]), min(polygon[1::2]), max(polygon[1::2])
-    return [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
-
-
-def _area(polygon: Sequence[float]) -> float:
-    """Area of a polygon (shoelace formula); bridges to holes and parts cancel out."""
-    x, y = np.array(polygon[::2]), np.array(polygon[1::2])
-    return float(abs(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))) / 2)
+def _shape(pixels: list[float]) -> dict[str, Any]:
+    """The fields of a box, as centre and size, or of a polygon."""
+    if len(pixels) > 4:
+        return polygon_fields(pixels)
+    x, y, width, height = pixels
+    return {"bbox": [x - width / 2, y - height / 2, width, height], "area": width * height}
 
 
 def _categories(content: Mapping[Any, Any], file: Path) -> tuple[CategoryRecord, ...]:
