@@ -88,6 +88,13 @@ def cluster_anchors(boxes: NDArray[np.float32], options: AnchorOptions) -> Mappi
     return {"anchors": format_anchors(cluster_shapes(sizes, options.COUNT, seed=SEED))}
 
 
+def clustered_options(
+    boxes: NDArray[np.float32], labels: NDArray[np.int64], options: AnchorOptions
+) -> Mapping[str, OptionValue]:
+    """Return the anchors clustered on the boxes, if others are not asked for (DetectorModule.options_from_data)."""
+    return cluster_anchors(boxes, options)
+
+
 def cluster_shapes(sizes: NDArray[np.float64], count: int, *, seed: int) -> NDArray[np.float64]:
     """Return the (count, 2) centroids of (N, 2) widths and heights, by rising area; N is at least 1.
 

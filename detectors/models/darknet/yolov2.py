@@ -12,17 +12,14 @@ nothing is drawn to its anchor with weight 0.01.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.models.darknet.anchors import AnchorOptions, Shapes, cluster_anchors
+from detectors.models.darknet.anchors import AnchorOptions, Shapes, clustered_options
 from detectors.models.darknet.backbones import Darknet19, make_backbone
 from detectors.models.darknet.grid import (
     AssignedPlaces,
@@ -38,7 +35,7 @@ from detectors.models.darknet.input_shapes import RandomShapes
 from detectors.models.darknet.layers import LayerStyle
 from detectors.models.interface import SoftHead, SoftOutputs, options_of
 from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, suppress_by_class
-from detectors.models.spec import ModelSpec, OptionValue
+from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 416
 FIXED_SIZE = None
@@ -70,13 +67,7 @@ class YoloV2Options(AnchorOptions):
 
 
 Options = YoloV2Options
-
-
-def options_from_data(
-    boxes: NDArray[np.float32], labels: NDArray[np.int64], options: YoloV2Options
-) -> Mapping[str, OptionValue]:
-    """Return the anchors clustered on the boxes, if others are not asked for."""
-    return cluster_anchors(boxes, options)
+options_from_data = clustered_options
 
 
 class YoloV2(AnchorYolo):

@@ -11,17 +11,14 @@ fractions, as in Darknet.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from detectors.models.darknet.anchors import AnchorOptions, Shapes, cluster_anchors
+from detectors.models.darknet.anchors import AnchorOptions, Shapes, clustered_options
 from detectors.models.darknet.backbones import Darknet53, make_backbone
 from detectors.models.darknet.grid import (
     AssignedPlaces,
@@ -37,7 +34,7 @@ from detectors.models.darknet.layers import LayerStyle
 from detectors.models.darknet.necks import TopDown
 from detectors.models.interface import options_of
 from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, suppress_by_class
-from detectors.models.spec import ModelSpec, OptionValue
+from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 416
 FIXED_SIZE = None
@@ -64,13 +61,7 @@ class YoloV3Options(AnchorOptions):
 
 
 Options = YoloV3Options
-
-
-def options_from_data(
-    boxes: NDArray[np.float32], labels: NDArray[np.int64], options: YoloV3Options
-) -> Mapping[str, OptionValue]:
-    """Return the anchors clustered on the boxes, if others are not asked for."""
-    return cluster_anchors(boxes, options)
+options_from_data = clustered_options
 
 
 class YoloV3(AnchorYolo):

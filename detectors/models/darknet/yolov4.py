@@ -19,16 +19,14 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 import torchvision
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
 from detectors.augment.batch import cutmix_batch, mosaic_batch
 from detectors.models.darknet.adversarial import deceive
-from detectors.models.darknet.anchors import AnchorOptions, Shapes, cluster_anchors
+from detectors.models.darknet.anchors import AnchorOptions, Shapes, clustered_options
 from detectors.models.darknet.backbones import CspDarknet53, make_backbone
 from detectors.models.darknet.grid import (
     AssignedPlaces,
@@ -45,7 +43,7 @@ from detectors.models.darknet.suppression import suppress_by_distance
 from detectors.models.darknet.yolov3 import coordinate_loss, entropy_of_classes, entropy_of_objectness
 from detectors.models.interface import options_of
 from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, suppress_by_class
-from detectors.models.spec import ModelSpec, OptionValue
+from detectors.models.spec import ModelSpec
 
 LONG_SIDE = 512
 FIXED_SIZE = None
@@ -98,13 +96,7 @@ class YoloV4Options(AnchorOptions):
 
 
 Options = YoloV4Options
-
-
-def options_from_data(
-    boxes: NDArray[np.float32], labels: NDArray[np.int64], options: YoloV4Options
-) -> Mapping[str, OptionValue]:
-    """Return the anchors clustered on the boxes, if others are not asked for."""
-    return cluster_anchors(boxes, options)
+options_from_data = clustered_options
 
 
 class YoloV4(AnchorYolo):
