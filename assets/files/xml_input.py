@@ -33,7 +33,9 @@ def stream_xml(path: Path, tag: str, limit: Limit, what: str) -> Iterator[Any]:
                     del parent[0]
         except (etree.XMLSyntaxError, ValueError) as error:
             found = " ".join(str(error).split())[:300]
-            raise SynthError(f"{what} is not XML", code="content-invalid", where=str(path), found=found) from error
+            raise SynthError(
+                f"{what} cannot be read as XML", code="content-invalid", where=str(path), found=found
+            ) from error
 
 
 def read_xml(path: Path, tag: str, limit: Limit, what: str) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder
+from pipeline.workers.disk_errors import disk_error, takes_no_more
 
 
 @contextmanager
@@ -32,5 +33,10 @@ def fresh_folder(out: Path) -> Iterator[Path]:
             yield made
             out.parent.mkdir(parents=True, exist_ok=True)
             made.replace(out)
+        except OSError as error:
+            # Files that are read have errors of their own.
+            if takes_no_more(error, partial):
+                raise disk_error(out, error, kept=False) from error
+            raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)

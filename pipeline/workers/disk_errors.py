@@ -21,8 +21,8 @@ def takes_no_more(error: OSError, folder: Path) -> bool:
     return error.errno in (*NO_ROOM, *NO_ACCESS, *DISK_GONE)
 
 
-def disk_error(folder: Path, error: OSError) -> SynthError:
-    """Return the error for a data set that cannot be written."""
+def disk_error(folder: Path, error: OSError, *, kept: bool = True) -> SynthError:
+    """Return the error for a data set that cannot be written. kept: whether finished work is there the next time."""
     code, hint = "output-unwritable", "check that the folder still exists and nothing else changes it"
     if error.errno in NO_ROOM:
         code, hint = "disk-full", "free some space"
@@ -30,5 +30,5 @@ def disk_error(folder: Path, error: OSError) -> SynthError:
         hint = "get write permission"
     elif error.errno in DISK_GONE:
         code, hint = "disk-failed", "check the disk"
-    hint += ", and run the same command again: finished work is kept"
+    hint += ", and run the same command again" + (": finished work is kept" if kept else "")
     return SynthError("the data set cannot be written", code=code, where=str(folder), found=str(error), hint=hint)

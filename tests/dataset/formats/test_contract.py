@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 from contextlib import suppress
@@ -217,6 +218,18 @@ def test_the_folder_appears_whole_or_not_at_all(name: str, tmp_path: Path) -> No
     (tmp_path / "there" / "mine.txt").write_text("x")
     with raises("output-not-empty"):
         converted(source, tmp_path / "there", name)
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_source(tmp_path / "source", {"train": [[]]})
+
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with raises("disk-full", hint="free some space"):
+        converted(source, tmp_path / "there", "yolo")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
 
 
 def test_names_that_lead_out_and_names_given_twice_are_refused(tmp_path: Path) -> None:
