@@ -21,6 +21,7 @@ from detectors.adapt import METHODS, AdaptSettings, adabn, adapt_run, method_mod
 from detectors.adapt.self_training import LABELS
 from detectors.checkpoints.detector import BEST, LAST, load_checkpoint
 from detectors.data.settings import DataSettings
+from detectors.models import detector_module
 from detectors.models.interface import DetectorOptions
 from detectors.training import setup
 from support.errors import raises
@@ -171,6 +172,20 @@ def test_the_saved_weights_are_the_teachers(name: str, settings: AdaptSettings, 
     )
     assert 0 < to_teacher < to_student
     assert not [key for key in start if "running" in key and not torch.equal(start[key], last.weights[key])]
+
+
+@pytest.mark.parametrize("name", ["mean-teacher"])
+def test_a_detector_that_cannot_teach_is_refused(
+    name: str, settings: AdaptSettings, shapes: Path, tmp_path: Path
+) -> None:
+    """Queries are not bound to places of the image: those of two networks do not correspond."""
+    pytest.importorskip("transformers", reason="the extra `transformers` is not installed")
+    small = tuple(f"{name}={value}" for name, value in detector_module("detr").SMALLEST.items())
+    start, data = tmp_path / "detr", DataSettings(synthetic=(("synthetic", shapes / "synthetic"),), hold_out=0)
+    tiny_training(start, data, detector="detr", detector_options=small, epochs=1, epoch_images=4, size=(64, 64))
+    with raises("method-unsupported", hint="self-training"):
+        adapt_run(replace(settings, run=start), QUIET)
+    assert not (tmp_path / "whole" / LAST).exists()
 
 
 @pytest.mark.parametrize("name", ["fda"])
