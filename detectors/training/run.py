@@ -167,7 +167,21 @@ def _start_model(
     loaded = load_weights(model, parts.spec, parts.data.classes, parts.settings.weights)
     for line in loaded.lines() if loaded else ["weights: randomly initialised (--weights none)"]:
         console.print(line, highlight=False, markup=False)
-    return model, pretrained_norms(loaded.fitted if loaded else ())
+    fitted = loaded.fitted if loaded else ()
+    warn_of_fixed_chance(model, fitted, console)
+    return model, pretrained_norms(fitted)
+
+
+def warn_of_fixed_chance(model: nn.Module, fitted: tuple[str, ...], console: Console) -> None:
+    """Say which weights are neither loaded nor trained: their random values stay."""
+    fixed = [name for name, one in model.named_parameters() if not one.requires_grad and name not in set(fitted)]
+    if fixed:
+        console.print(
+            f"warning: {count_of(len(fixed), 'tensor')} of the network ({fixed[0]}, ...) "
+            "are neither loaded nor trained, so they stay random (give --weights, or train all layers)",
+            highlight=False,
+            markup=False,
+        )
 
 
 def pretrained_norms(fitted: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from rich.console import Console
 
 from detectors.augment import preset
 from detectors.checkpoints.detector import LAST, load_checkpoint, save_checkpoint
@@ -22,7 +24,7 @@ from detectors.data.settings import DataSettings
 from detectors.training.detector_task import SPOILED_BATCH, DetectorParts, DetectorTask
 from detectors.training.engine import Engine, open_fabric
 from detectors.training.loader import InputSettings, TrainingImages
-from detectors.training.run import run_training
+from detectors.training.run import run_training, warn_of_fixed_chance
 from detectors.training.schedule import Schedule
 from detectors.training.setup import make_schedule, make_spec
 from support.errors import raises
@@ -53,6 +55,18 @@ def stopped(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         summary = tiny_training(out, both(shapes), schedule="mix+finetune", finetune_epochs=1)
     assert not summary.finished and summary.steps == 13
     return out
+
+
+def test_weights_that_stay_random_are_told() -> None:
+    """Nothing of a layer without gradient is learned; loaded, or with gradient, it is fine."""
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1))
+    network[0].requires_grad_(False)
+    for fitted, warned in (((), True), (("0.weight",), True), (("0.weight", "0.bias"), False)):
+        console = Console(file=io.StringIO(), width=200)
+        warn_of_fixed_chance(network, fitted, console)
+        said = console.file.getvalue()
+        assert ("stay random" in said) is warned
+        assert (f"{2 - len(fitted)} tensor" in said) is warned
 
 
 def crash() -> None:
