@@ -2,8 +2,9 @@
 
 arXiv 1511.00561. The encoder is VGG-16 without its fully connected layers, with batch norm; the decoder mirrors it and
 enlarges by max unpooling with the encoder's indices. Classes are weighted by median frequency (section 3.1; Eigen and
-Fergus 2015): w_c = median of f / f_c, where f_c is the share of class c in the pixels of the images that show it; here
-of each batch. Objects are connected regions of one class, so that products of one class that touch are one.
+Fergus 2015): w_c = median of f / f_c, where f_c is the share of class c in the pixels of the images that show it, of
+all images trained on so far. Objects are connected regions of one class, so that products of one class that touch are
+one.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def _convolution(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class SegNet(SemanticNetwork):
-    """The network (interface.SemanticDetector)."""
+    """The network (interface.SemanticDetector). pixels: of `class_pixels`, summed over the images trained on."""
 
     def __init__(self, spec: ModelSpec, options: Options) -> None:
         super().__init__(spec, options.min_area)
@@ -89,6 +90,7 @@ class SegNet(SemanticNetwork):
         self.decoder = decoder_stages(options.width)
         self.cls_logits = nn.Conv2d(options.width, 1 + spec.classes, 3, padding=1)
         self.register_buffer("kernel", bilinear_kernel(2), persistent=False)
+        self.register_buffer("pixels", torch.zeros(2, 1 + spec.classes, dtype=torch.long))
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Return the decoder's last map, of the image's size."""
@@ -102,8 +104,14 @@ class SegNet(SemanticNetwork):
         return self.cls_logits(self.features(images)[0])
 
     def class_weights(self, wanted: Tensor) -> Tensor | None:
-        """Return the weights by median frequency in these images, unless all pixels count alike."""
-        return median_frequency(wanted, self.spec.classes) if self.options.balance else None
+        """Return the weights by median frequency in all images so far and these, unless all pixels count alike."""
+        if not self.options.balance:
+            return None
+        pixels = self.get_buffer("pixels")
+        seen = pixels + class_pixels(wanted, self.spec.classes)
+        if self.training:
+            pixels.copy_(seen)
+        return median_frequency(seen)
 
     def _enlarge(self, maps: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
         if self.options.upsampling == "max-unpooling":
@@ -116,18 +124,26 @@ class SegNet(SemanticNetwork):
         return nn.functional.pad(made, (0, size[1] - made.shape[3], 0, size[0] - made.shape[2]))
 
 
-def median_frequency(wanted: Tensor, classes: int) -> Tensor:
-    """Return the (1 + C,) weights median(f) / f_c of background and classes; 1 for those that do not occur.
+def class_pixels(wanted: Tensor, classes: int) -> Tensor:
+    """Return (2, 1 + C) int64: the pixels of background and of each class, and those of the images that show it.
 
-    wanted: (B, H, W) int64, NOT_COUNTED for pixels that are left out. f_c: pixels of class c over the pixels of the
-    images in which it occurs (Eigen and Fergus 2015, arXiv 1411.4734).
+    wanted: (B, H, W) int64, NOT_COUNTED for pixels that are left out.
     """
     counts = torch.stack([torch.bincount(one[one != NOT_COUNTED].flatten(), minlength=1 + classes) for one in wanted])
-    shown = ((counts > 0) * counts.sum(1, keepdim=True)).sum(0)
+    return torch.stack([counts.sum(0), ((counts > 0) * counts.sum(1, keepdim=True)).sum(0)])
+
+
+def median_frequency(pixels: Tensor) -> Tensor:
+    """Return the (1 + C,) weights median(f) / f_c of background and classes; 1 for those that do not occur.
+
+    pixels: of `class_pixels`. f_c: pixels of class c over the pixels of the images in which it occurs (Eigen and Fergus
+    2015, arXiv 1411.4734).
+    """
+    counts, shown = pixels
     present = shown > 0
-    frequency = counts.sum(0)[present] / shown[present]
-    weights = torch.ones(1 + classes, device=wanted.device)
+    weights = torch.ones(len(counts), device=pixels.device)
     if present.any():
+        frequency = counts[present] / shown[present]
         # The mean of the two in the middle where they are an even number.
         weights[present] = frequency.quantile(0.5) / frequency
     return weights

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from detectors.models.dense.segnet import median_frequency
+from detectors.models import build_model, detector_module
+from detectors.models.dense.segnet import class_pixels, median_frequency
 from detectors.models.dense.semantic import NOT_COUNTED, SemanticNetwork, class_map, pixel_loss, regions_of
+from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD
 from detectors.models.spec import ModelSpec
 
 
@@ -56,10 +59,21 @@ def test_median_frequency() -> None:
     second case one pixel is left out: background 1 + 3 of 7, class 1 2 of 3, class 2 1 of 4; the median is 4/7.
     """
     wanted = torch.tensor([[[0, 0], [1, 1]], [[0, 0], [0, 2]]])
-    torch.testing.assert_close(median_frequency(wanted, 3), torch.tensor([0.8, 1, 2, 1]))
+    torch.testing.assert_close(median_frequency(class_pixels(wanted, 3)), torch.tensor([0.8, 1, 2, 1]))
     wanted[0, 0, 0] = NOT_COUNTED
-    torch.testing.assert_close(median_frequency(wanted, 3), torch.tensor([1, 6 / 7, 16 / 7, 1]))
-    assert median_frequency(torch.full((1, 2, 2), NOT_COUNTED), 1).tolist() == [1, 1]
+    torch.testing.assert_close(median_frequency(class_pixels(wanted, 3)), torch.tensor([1, 6 / 7, 16 / 7, 1]))
+    assert median_frequency(class_pixels(torch.full((1, 2, 2), NOT_COUNTED), 1)).tolist() == [1, 1]
+
+
+def test_segnet_weighs_by_all_images_that_it_trained_on() -> None:
+    """The two images of above in two steps have the same weights in the end; validation counts nothing."""
+    options = tuple(sorted(detector_module("segnet").SMALLEST.items()))
+    model: Any = build_model(ModelSpec("segnet", None, 3, 32, 32, IMAGENET_MEAN, IMAGENET_STD, options))
+    first, second = torch.tensor([[[0, 0], [1, 1]]]), torch.tensor([[[0, 0], [0, 2]]])
+    model.train().class_weights(first)
+    model.eval().class_weights(first)
+    torch.testing.assert_close(model.train().class_weights(second), torch.tensor([0.8, 1, 2, 1]))
+    assert "pixels" in model.state_dict()
 
 
 CLASSES = np.array([[1, 1, 0, 2, 0], [1, 0, 0, 0, 2], [0, 0, 0, 0, 0], [1, 0, 0, 0, 0]], np.int64)

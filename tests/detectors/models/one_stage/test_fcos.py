@@ -1,4 +1,4 @@
-"""FCOS by hand: which places learn which object, centre-ness, the loss and decoding, and torchvision's own class."""
+"""FCOS by hand: which places learn which object, centre-ness, the loss and decoding."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torchvision.models.detection import FCOS
 
 from detectors.models import build_model
-from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD, TimmPyramid, two_strided_levels
+from detectors.models.parts import IMAGENET_MEAN, IMAGENET_STD
 from detectors.models.spec import ModelSpec
 
 BACKBONE = "lcnet_050"
@@ -19,7 +18,6 @@ SIDE = 128
 CLASSES = 2
 # Cells of the five maps over 128 x 128 pixels: 16 x 16 to 1 x 1, strides 8 to 128.
 LEVELS = (256, 64, 16, 4, 1)
-LEAST = 1e-4
 
 
 @pytest.fixture(scope="module")
@@ -128,26 +126,3 @@ def test_decoding_by_hand(model: Any) -> None:
     sigmoid = torch.sigmoid(torch.tensor([0.0, 3, 1, 0])).tolist()
     expected = [math.sqrt(sigmoid[0] * sigmoid[1]), math.sqrt(sigmoid[2] * sigmoid[3])]
     assert found["scores"][order].tolist()[:2] == pytest.approx(expected)
-
-
-def test_equal_to_torchvision_without_ignored_regions(model: Any) -> None:
-    """The same weights in torchvision's own class, which resizes and normalises on its own."""
-    reference: Any = FCOS(
-        TimmPyramid(BACKBONE, least_stride=8, extra=two_strided_levels),
-        CLASSES + 1,
-        min_size=SIDE,
-        max_size=SIDE,
-        score_thresh=LEAST,
-    )
-    reference.load_state_dict(model.state_dict())
-    images = torch.rand(2, 3, SIDE, SIDE)
-    targets = [
-        {"boxes": torch.tensor([[24.0, 24, 64, 64], [10, 10, 110, 110]]), "labels": torch.tensor([0, 1])},
-        {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)},
-    ]
-    shifted = [{**target, "labels": target["labels"] + 1} for target in targets]
-    ours = model.train().losses(images, targets)
-    theirs = reference.train()(list(images), shifted)
-    assert sorted(ours) == sorted(theirs)
-    for name, loss in theirs.items():
-        torch.testing.assert_close(ours[name], loss)

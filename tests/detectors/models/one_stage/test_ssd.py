@@ -115,20 +115,3 @@ def test_loss_by_hand(model: Any) -> None:
 def test_options_are_checked() -> None:
     with raises("content-invalid"):
         ssd("ssd512", width=0.1)
-
-
-def test_equal_to_torchvision_without_ignored_regions() -> None:
-    """The same weights in torchvision's own SSD300, which resizes and normalises on its own."""
-    from torchvision.models.detection import ssd300_vgg16
-
-    torch.manual_seed(0)
-    ours, theirs = ssd("ssd300"), ssd300_vgg16(weights=None, weights_backbone=None, num_classes=3)
-    theirs.load_state_dict(ours.state_dict())
-    images = torch.rand(1, 3, 300, 300)
-    target = {"boxes": torch.tensor([[24.0, 24, 64, 64], [10, 10, 110, 110]]), "labels": torch.tensor([0, 1])}
-    shifted = [{**target, "labels": target["labels"] + 1}]
-    with torch.no_grad():
-        said, expected = ours.train().losses(images, [target]), theirs.train()(list(images), shifted)
-    assert sorted(said) == sorted(expected)
-    for name, loss in expected.items():
-        torch.testing.assert_close(said[name], loss)
