@@ -35,6 +35,7 @@ UNFIT = "backbone-unsupported"
 @click.option("--detectors", default="all", show_default=True)
 @click.option("--steps", type=int, help="Of each detector, instead of minutes.")
 @click.option("--minutes", default=1.0, show_default=True, help="Of training each detector.")
+@click.option("--learning-rate", type=float, help="Of every detector, instead of its own, which is for long trainings.")
 @click.option("--batch", default=4, show_default=True)
 @click.option("--minutes-in-all", type=float, help="Stop in good order after so long.")
 @click.option("--small/--large", default=True, show_default=True, help="The smallest network of large detectors.")
@@ -47,6 +48,7 @@ def main(
     detectors: str,
     steps: int | None,
     minutes: float,
+    learning_rate: float | None,
     batch: int,
     minutes_in_all: float | None,
     small: bool,
@@ -57,6 +59,7 @@ def main(
     budget = ["--steps", str(steps)] if steps else ["--minutes", str(minutes)]
     common = ["bench", *sets, "--weights", weights or initial_weights(data), "--sizes", size, *budget]
     common += ["--batch", str(batch), "--augment", "light", "--threads", "1", "--workers", "0", "--repeats", "30"]
+    common += ["--learning-rate", str(learning_rate)] if learning_rate else []
     common += ["--out", str(out / "bench"), *(["--small"] if small else [])]
     status = synth(*common, "--detectors", detectors, "--backbones", BACKBONE, *left(end))
     refused = [row.asked for row in rows(out / "bench") if row.code == UNFIT]
