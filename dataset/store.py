@@ -325,7 +325,7 @@ class ShardImages:
             yield ImageLabels(image, by_image.get(image.id, []))
 
     def stored_images(self, only: Collection[int] | None = None) -> Iterator[StoredImage]:
-        for place, sample in enumerate(read_samples(self.location, self.entry.name)):
+        for place, sample in enumerate(read_samples(self.location, self.entry)):
             if only is None or place in only:
                 where = f"{self.location.locate(tar_name(self.entry.name))}, {sample.stem}"
                 image = sample.files[image_suffix(sample.files, sample.image, where)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from assets.errors import SynthError
 from assets.files.atomic import atomic_file, remove_leftovers
 from assets.machine import cache_folder
 from dataset.shards.index import ShardEntry, tar_name
-from dataset.shards.tar import REPAIR
+from dataset.shards.tar import REPAIR, check_bytes, check_tar
 from dataset.storage.path import StoragePath
 
 DEFAULT_BYTES = 20 * 10**9
@@ -34,12 +35,15 @@ class ShardCache:
     most: int = DEFAULT_BYTES
 
     def fetch(self, location: StoragePath, entry: ShardEntry) -> Path:
-        """The shard as a file on disk. Raises SynthError if it is missing, or is not what the index says."""
+        """The shard as a file on disk. Raises SynthError if it is missing, or is not what the index says.
+
+        What was fetched before is read once more, as the disk may have changed it; it is remembered by size and time.
+        """
         path = self.folder / f"{entry.tar_sha256}.tar"
-        if not _used(path):
+        if not _is_sound(path, entry):
             self.folder.mkdir(parents=True, exist_ok=True)
             with _locked(self.folder / f".{entry.tar_sha256[:2]}.lock"):  # not two processes the same one
-                if not _used(path):
+                if not _is_sound(path, entry):
                     with _locked(self.folder / ".lock"):
                         self._make_room(entry.tar_bytes)
                     _download(location, entry, path)
@@ -52,7 +56,7 @@ class ShardCache:
         for path in self.folder.glob("*.tar"):
             with suppress(FileNotFoundError):
                 status = path.stat()
-                files.append((status.st_mtime_ns, path.name, status.st_size))
+                files.append((status.st_atime_ns, path.name, status.st_size))
         total = sum(size for _, _, size in files) + needed
         for _, name, size in sorted(files):
             if total <= self.most:
@@ -61,22 +65,14 @@ class ShardCache:
             total -= size
 
 
-def check_bytes(size: int, digest: str, entry: ShardEntry, where: str) -> None:
-    """Raise SynthError if a shard is not what the index says."""
-    if (size, digest) != (entry.tar_bytes, entry.tar_sha256):
-        found = f"{size} bytes, SHA-256 {digest[:12]}..."
-        expected = f"{entry.tar_bytes} bytes, SHA-256 {entry.tar_sha256[:12]}..., as index.json says"
-        raise SynthError(
-            "a shard is damaged", code="shard-damaged", where=where, found=found, expected=expected, hint=REPAIR
-        )
-
-
-def _used(path: Path) -> bool:
-    """Whether the file is there; it counts as used now."""
+def _is_sound(path: Path, entry: ShardEntry) -> bool:
+    """Whether the file is there and whole; it counts as used now."""
     try:
-        os.utime(path)
-    except FileNotFoundError:
+        check_tar(path, entry, str(path))
+    except SynthError:
         return False
+    with suppress(FileNotFoundError):
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
     return True
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from assets.errors import SynthError
+from assets.files.identity import digest_files, file_state
 from assets.files.json_input import parse_json
 from assets.limits import DATASET_INSTANCES, SHARD_BYTES
 from dataset.images import IMAGES
 from dataset.records import ImageLabels, ImageRecord
-from dataset.shards.index import ShardSample, tar_name
+from dataset.shards.index import ShardEntry, ShardSample, tar_name
 from dataset.storage.path import StoragePath
 
 LABELS = "json"
@@ -112,14 +115,40 @@ def image_suffix(suffixes: Collection[str], image: ImageRecord, where: str) -> s
     return found[0]
 
 
-def read_samples(location: StoragePath, name: str) -> Iterator[ShardSample]:
-    """Iterate over the samples of a shard, read whole. Raises SynthError if it is missing, too large or damaged."""
-    where = location.locate(tar_name(name))
+def read_samples(location: StoragePath, entry: ShardEntry) -> Iterator[ShardSample]:
+    """Iterate over the samples of a shard, read whole.
+
+    Raises SynthError if it is missing, too large or damaged, or not what the index says.
+    """
+    yield from samples_of(read_tar(location, entry), location.locate(tar_name(entry.name)))
+
+
+def read_tar(location: StoragePath, entry: ShardEntry) -> bytes:
+    """Read the tar of a shard. Raises SynthError if it is missing, too large or not what the index says."""
+    where = location.locate(tar_name(entry.name))
     try:
-        data = read_whole(location, tar_name(name))
+        data = read_whole(location, tar_name(entry.name))
     except FileNotFoundError as error:
         raise SynthError("a shard is missing", code="shard-missing", where=where, hint=REPAIR) from error
-    yield from samples_of(data, where)
+    check_bytes(len(data), hashlib.sha256(data).hexdigest(), entry, where)
+    return data
+
+
+def check_tar(path: Path, entry: ShardEntry, where: str) -> None:
+    """Raise SynthError if a file on disk is not the tar of a shard; read once, then known by size, time and inode."""
+    [digest] = digest_files([path])
+    state = file_state(path)
+    check_bytes(-1 if state is None else state[0], digest, entry, where)
+
+
+def check_bytes(size: int, digest: str, entry: ShardEntry, where: str) -> None:
+    """Raise SynthError if a shard is not what the index says."""
+    if (size, digest) != (entry.tar_bytes, entry.tar_sha256):
+        found = f"{size} bytes, SHA-256 {digest[:12]}..."
+        expected = f"{entry.tar_bytes} bytes, SHA-256 {entry.tar_sha256[:12]}..., as index.json says"
+        raise SynthError(
+            "a shard is damaged", code="shard-damaged", where=where, found=found, expected=expected, hint=REPAIR
+        )
 
 
 def read_whole(location: StoragePath, name: str) -> bytes:

@@ -180,7 +180,7 @@ def _some_samples(
     wanted = min(len(held), max(round(most / mean), 1))
     left = most
     for at in np.linspace(0, len(held) - 1, wanted).round().astype(int):
-        for sample in list(read_samples(location, held[at].name))[:left]:
+        for sample in list(read_samples(location, held[at]))[:left]:
             left -= 1
             yield held[at], sample
 

@@ -23,7 +23,7 @@ from dataset.problems import Problems
 from dataset.records import AnnotationRecord, ImageLabels, ImageRecord
 from dataset.shards.cache import ShardCache
 from dataset.shards.index import ShardEntry, tar_name
-from dataset.shards.tar import IMAGES, LABELS, REPAIR, Members, image_suffix, read_labels, scan_tar
+from dataset.shards.tar import IMAGES, LABELS, REPAIR, Members, check_tar, image_suffix, read_labels, scan_tar
 from dataset.storage.path import StoragePath
 from detectors.data.class_match import IGNORED, Classes, label_table
 from detectors.data.mix import Windows
@@ -306,26 +306,16 @@ class ShardReader:
 
 
 def _open_shard(root: StoragePath, entry: ShardEntry, path: Path) -> _Open:
-    """Open a shard. Raises SynthError if it is missing, or if its size or number of samples differs from the index."""
+    """Open a shard. Raises SynthError if it is missing, or if its bytes or number of samples differ from the index."""
     where = root.locate(tar_name(entry.name))
-
-    def differs(found: str, expected: str) -> SynthError:
-        return SynthError(
-            "a shard is damaged",
-            code="shard-damaged",
-            where=where,
-            found=found,
-            expected=f"{expected}, as index.json says",
-        )
-
+    check_tar(path, entry, where)
     try:
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size != entry.tar_bytes:
-                raise differs(f"{size} bytes", f"{entry.tar_bytes}")
             samples = scan_tar(file, where)
             if len(samples) != entry.images:
-                raise differs(f"{len(samples)} samples", f"{entry.images}")
+                found, expected = f"{len(samples)} samples", f"{entry.images}, as index.json says"
+                what = "a shard is damaged"
+                raise SynthError(what, code="shard-damaged", where=where, found=found, expected=expected)
             return _Open(os.dup(file.fileno()), samples)
     except OSError as error:
         raise SynthError(

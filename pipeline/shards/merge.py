@@ -21,7 +21,6 @@ from assets.plurals import count_of, join_few
 from assets.progress import StepProgress
 from dataset.categories import unique_names
 from dataset.records import AnnotationRecord, CategoryRecord, Head
-from dataset.shards.cache import check_bytes
 from dataset.shards.index import (
     CATEGORIES,
     INDEX,
@@ -37,7 +36,7 @@ from dataset.shards.index import (
     write_shard,
 )
 from dataset.shards.parts import ShardPart, follow_images, ids_of, read_part
-from dataset.shards.tar import read_samples
+from dataset.shards.tar import read_samples, read_tar
 from dataset.spool import IdSpool, hash64
 from dataset.storage.path import StoragePath
 from dataset.store import sharded_store
@@ -326,12 +325,10 @@ def _write_one(location: StoragePath, entry: ShardEntry, change: _Change, out: S
     part, name = read_part(location, entry), change.prefix + entry.name
     same = not change.images and not change.annotations and not change.prefix
     if same and all(change.kinds.get(record.id or 0) == record for record in part.head.categories):
-        tar = location.read(tar_name(entry.name))
-        check_bytes(len(tar), hashlib.sha256(tar).hexdigest(), entry, location.locate(tar_name(entry.name)))
-        out.write(tar_name(name), tar)
+        out.write(tar_name(name), read_tar(location, entry))
         out.write(coco_name(name), location.read(coco_name(entry.name)))
         return entry.model_copy(update={"name": name})
-    samples = [_changed(sample, change) for sample in read_samples(location, entry.name)]
+    samples = [_changed(sample, change) for sample in read_samples(location, entry)]
     return write_shard(out, name, entry.split, samples, Head(_kinds(part, change), part.head.info))
 
 

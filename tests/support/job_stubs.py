@@ -190,7 +190,7 @@ def seen_well(out: Path | StoragePath) -> Counter[str]:
     place = out if isinstance(out, StoragePath) else StoragePath(str(out))
     found: Counter[str] = Counter()
     for shard in read_index(place).shards:
-        for sample in read_samples(place, shard.name):
+        for sample in read_samples(place, shard):
             seen = (one for one in sample.annotations if (one.visibility or 0) >= 0.5 and not one.ignored)
             found.update(str(one.sku) for one in seen)
     return found

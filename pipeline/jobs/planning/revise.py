@@ -68,7 +68,7 @@ def revise_shard(location: StoragePath, revision: Revision, info: InfoRecord) ->
     old = revision.receipt
     samples = [
         replace(sample, annotations=[_with_ignore(record, revision.ignored) for record in sample.annotations])
-        for sample in read_samples(location, old.entry.name)
+        for sample in read_samples(location, old.entry)
         if sample.image.index not in revision.dropped
     ]
     categories = read_part(location, old.entry).head.categories

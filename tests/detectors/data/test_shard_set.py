@@ -32,6 +32,7 @@ from detectors.training.schedule import Phase, Schedule
 from pipeline.shards.pack import pack_data
 from pipeline.shards.settings import PackSettings
 from support.errors import raises
+from support.sets.in_shards import sign_again
 from support.sets.shapes import write_shapes
 
 QUIET = Console(quiet=True)
@@ -182,7 +183,12 @@ DAMAGE = {
 def test_damage_is_told_with_its_shard(plain: Path, tmp_path: Path, spoil: object, code: str) -> None:
     place = StoragePath(str(tmp_path / "set"))
     pack_data(plain, place, QUIET, PackSettings(shard_images=12))
-    spoil(tmp_path / "set" / "shards" / "train-000000.tar")  # type: ignore[operator]
+    tar = tmp_path / "set" / "shards" / "train-000000.tar"
+    spoil(tar)  # type: ignore[operator]
+    if tar.exists() and code != "shard-damaged":
+        with raises("shard-damaged", where=r"train-000000\.tar"):
+            opened(place).read_sample(0, masks=True)
+        sign_again(place)
     shards = opened(place)
     with raises(code) as caught:
         [shards.read_sample(index, masks=True) for index in range(12)]
@@ -194,6 +200,7 @@ def test_bad_labels_can_be_left_out(plain: Path, tmp_path: Path) -> None:
     place = StoragePath(str(tmp_path / "set"))
     pack_data(plain, place, QUIET, PackSettings(shard_images=30))
     DAMAGE["box"][0](tmp_path / "set" / "shards" / "train-000000.tar")
+    sign_again(place)
     boxes = [len(opened(place, skip_bad=True).read_sample(index, masks=False).boxes) for index in range(IMAGES)]
     assert sum(boxes) == read_index(place).shards[0].annotations - 1
 
@@ -213,6 +220,9 @@ def test_shards_from_elsewhere_are_fetched_once_and_make_room(plain: Path, tmp_p
     assert first.read_bytes() == there.read("shards/train-000000.tar")
     stamp = first.stat().st_ino
     assert cache.fetch(there, entries[0]).stat().st_ino == stamp
+    # What became of it on the disk is not used.
+    first.write_bytes(first.read_bytes()[:-1] + b"x")
+    assert cache.fetch(there, entries[0]).read_bytes() == there.read("shards/train-000000.tar")
     for entry in entries:
         cache.fetch(there, entry)
         held = [path.stat().st_size for path in (tmp_path / "cache").glob("*.tar")]

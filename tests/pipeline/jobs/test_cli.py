@@ -102,7 +102,7 @@ def check_proof(place: StoragePath, cache: Path, listed: Path) -> None:
     entries = []
     for entry in read_index(place).shards:
         kinds = read_part(place, entry).head.categories
-        samples = [next(damages, same)(sample) for sample in read_samples(place, entry.name)]
+        samples = [next(damages, same)(sample) for sample in read_samples(place, entry)]
         entries.append(write_shard(place, entry.name, entry.split, samples, Head(kinds)))
     write_signed_index(place, entries)
     found = call(*words).output
@@ -140,7 +140,7 @@ def check_scenes(place: StoragePath) -> None:
 
     plan = read_plan(place)
     for shard in read_index(place).shards:
-        for sample in read_samples(place, shard.name):
+        for sample in read_samples(place, shard):
             scene = SceneSpec.from_json(sample.files["scene.json"].decode())
             generation = next(g for g in reversed(plan.generations) if g.first <= scene.index)
             hand = generation.assignment.category_ids[generation.assignment.slice_of(scene.index - generation.first)]

@@ -37,7 +37,7 @@ def test_every_sku_is_seen_often_enough_in_the_end(tmp_path: Path, listed: Path)
     assert {shard.split for shard in index.shards} == {"train", "val"}
     assert sum(shard.annotations for shard in index.shards) == summary.counts.annotations
     assert [kind.sku for kind in read_categories(place)] == skus(24)
-    ids = [sample.image.id for shard in index.shards for sample in read_samples(place, shard.name)]
+    ids = [sample.image.id for shard in index.shards for sample in read_samples(place, shard)]
     assert len(set(ids)) == len(ids) == summary.counts.images
     assert not list((tmp_path / "cache" / "jobs").glob("*"))
 

@@ -46,7 +46,7 @@ def samples_of(place: StoragePath) -> dict[str, tuple]:
     """By stem, what the data set holds of each image."""
     found = {}
     for shard in read_index(place).shards:
-        samples = list(read_samples(place, shard.name))
+        samples = list(read_samples(place, shard))
         coco = json.loads(place.read(coco_name(shard.name)))
         assert coco["images"] == [sample.image.content() for sample in samples]
         assert coco["annotations"] == [record.content() for sample in samples for record in sample.annotations]

@@ -65,7 +65,7 @@ def small_set(
 
 
 def records_of(place: StoragePath) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    samples = [sample for entry in read_index(place).shards for sample in read_samples(place, entry.name)]
+    samples = [sample for entry in read_index(place).shards for sample in read_samples(place, entry)]
     return [s.image.content() for s in samples], [record.content() for s in samples for record in s.annotations]
 
 

@@ -17,13 +17,14 @@ from rich.console import Console
 from dataset.checksums import write_signed_index
 from dataset.coco_writer import coco_bytes
 from dataset.records import AnnotationRecord, Head, ImageRecord, parse_all
-from dataset.shards.index import ShardSample, read_categories, read_index, tar_of, write_categories
-from dataset.shards.tar import read_samples
+from dataset.shards.index import ShardSample, read_categories, read_index, tar_name, tar_of, write_categories
+from dataset.shards.tar import samples_of
 from dataset.storage.path import StoragePath
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
 from pipeline.shards.settings import PackSettings
 from support.sets.foreign import NAMES, foreign_set
+from support.sets.in_shards import samples_in
 from support.verified import verified
 
 QUIET = Console(quiet=True)
@@ -49,7 +50,7 @@ def change(place: StoragePath, name: str, edit: Callable[[list[Any]], None], *, 
             image=sample.image.content(),
             annotations=[record.content() for record in sample.annotations],
         )
-        for sample in read_samples(place, name)
+        for sample in samples_of(place.read(tar_name(name)), name)
     ]
     edit(plain)
     samples = [
@@ -142,7 +143,7 @@ def test_what_is_missing_or_too_much_is_found(place: StoragePath) -> None:
 
 
 def test_ids_that_come_twice_are_found_across_shards(place: StoragePath) -> None:
-    first = next(iter(read_samples(place, NAME))).annotations[0].id
+    first = samples_in(place, NAME)[0].annotations[0].id
 
     def edit(samples: list[Any]) -> None:
         samples[0].annotations[0]["id"] = first
@@ -172,7 +173,7 @@ def test_categories_are_compared(place: StoragePath) -> None:
 
 
 def test_products_that_are_no_longer_sold_are_to_be_ignored(place: StoragePath) -> None:
-    gone = next(iter(read_samples(place, NAME))).annotations[0].sku
+    gone = samples_in(place, NAME)[0].annotations[0].sku
     kinds = [replace(kind, delisted=True if kind.sku == gone else None) for kind in read_categories(place)]
     write_categories(place, kinds)
 

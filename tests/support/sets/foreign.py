@@ -47,5 +47,5 @@ def content_of(path: Path) -> dict[str, Any]:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (".lock", ".made_from"))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
