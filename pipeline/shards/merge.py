@@ -49,7 +49,7 @@ from pipeline.shards.pack import (
     summarise,
     sweep_location,
 )
-from pipeline.shards.receipts import claim_location, finish_location, read_receipts, write_receipt
+from pipeline.shards.receipts import claim_location, clear_receipts, finish_location, read_receipts, write_receipt
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ def _merge(
 ) -> DataSummary:
     done = claim_location(out, identity)
     if done is not None:
+        clear_receipts(out)
         return summarise(done.shards, 0)
     kinds, notes = unite_categories(
         [read_categories(location) for location in locations], [str(location) for location in locations]

@@ -28,7 +28,7 @@ from dataset.spool import BlockSpool
 from dataset.storage.path import StoragePath
 from dataset.store import sharded_store
 from pipeline.shards.about import DATASET, AboutShards
-from pipeline.shards.receipts import claim_location, finish_location, read_receipts, write_receipt
+from pipeline.shards.receipts import claim_location, clear_receipts, finish_location, read_receipts, write_receipt
 from pipeline.shards.records import fill_spool, samples_of_part
 from pipeline.shards.settings import PackSettings
 
@@ -82,9 +82,10 @@ def pack_data(source: Path, location: StoragePath, console: Console, settings: P
     coco = {split.name: _digest(split.file) for split in splits}
     identity = PackIdentity(coco=coco, shard_images=settings.shard_images)
     done = claim_location(location, identity)
+    folder = spool_folder(location, identity, settings.spool)
     if done is not None:
+        clear_spool(location, folder)
         return summarise(done.shards, 0)
-    folder = settings.spool or spool_folder(location, identity)
     with lock_folder(folder):
         sweep_location(location)
         records = BlockSpool(folder / "records")
@@ -96,6 +97,15 @@ def pack_data(source: Path, location: StoragePath, console: Console, settings: P
         index = finish_location(location, [receipts[part.name] for part in parts])
     shutil.rmtree(folder, ignore_errors=True)
     return summarise(index.shards, fresh)
+
+
+def clear_spool(location: StoragePath, folder: Path) -> None:
+    """Delete what a run left that was killed after its last file."""
+    if folder.exists():
+        with lock_folder(folder):
+            sweep_location(location)
+            clear_receipts(location)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep_location(location: StoragePath) -> None:
@@ -136,14 +146,15 @@ def _digest(file: Path) -> str:
     return digest.hexdigest()
 
 
-def spool_folder(location: StoragePath, identity: FileModel) -> Path:
-    """Where a command that writes shards keeps what it needs, locked: for a set on disk beside it, else in the system's
-    folder for such things.
+def spool_folder(location: StoragePath, identity: FileModel, given: Path | None = None) -> Path:
+    """Where a command that writes shards keeps what it needs, locked, to be deleted in the end.
+
+    For a set on disk beside it, else in the system's folder for such things. given: the folder to put it in instead.
     """
-    if location.local is not None:
+    if given is None and location.local is not None:
         return location.local / SPOOL
     digest = hashlib.sha256(json.dumps([str(location), identity.model_dump()]).encode()).hexdigest()
-    return Path(tempfile.gettempdir()) / f"synth-pack-{digest[:16]}"
+    return (given or Path(tempfile.gettempdir())) / f"synth-pack-{digest[:16]}"
 
 
 def _spool_labels(records: BlockSpool, splits: Sequence[CocoSplit], shard_images: int, console: Console) -> list[_Part]:

@@ -69,6 +69,11 @@ def write_receipt(location: StoragePath, entry: ShardEntry) -> None:
 def finish_location(location: StoragePath, entries: list[ShardEntry]) -> ShardIndex:
     """Write the checksums and the index, which says that all is there, and takes the receipts away."""
     index = write_signed_index(location, entries)
-    for entry in entries:
-        location.delete(f"{FOLDER}/{entry.name}.json")
+    clear_receipts(location)
     return index
+
+
+def clear_receipts(location: StoragePath) -> None:
+    """Take away the receipts of a set whose index is there."""
+    for name in location.names(FOLDER):
+        location.delete(f"{FOLDER}/{name}")

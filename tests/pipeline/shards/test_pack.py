@@ -91,7 +91,8 @@ def test_a_foreign_set_comes_back(tmp_path: Path) -> None:
     assert after == before
     assert files_of(tmp_path / "back" / "images") == files_of(tmp_path / "theirs" / "images")
     assert (
-        not (tmp_path / "spool").exists() and [one.content() for one in read_categories(place)] == before["categories"]
+        not any((tmp_path / "spool").iterdir())
+        and [one.content() for one in read_categories(place)] == before["categories"]
     )
 
 
@@ -140,6 +141,15 @@ def test_going_on_after_an_interruption_gives_the_same_bytes(
     assert (summary.shards, summary.there) == (4 - after, after)
     assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")
     assert pack_data(file, stopped, QUIET, PackSettings(shard_images=2)).there == 4
+
+
+def test_a_folder_for_the_spool_keeps_what_else_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "mine.txt").write_text("mine")
+    place = StoragePath(str(tmp_path / "shards"))
+    pack_data(foreign_set(tmp_path / "theirs", NAMES), place, QUIET, PackSettings(spool=tmp_path))
+    assert (tmp_path / "records" / "mine.txt").read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"records", "shards", "theirs"}
 
 
 def test_another_set_in_the_place_is_refused(tmp_path: Path) -> None:
