@@ -130,6 +130,7 @@ ERROR_CODES = {
     "dataset-missing": "There is no data set at the given location.",
     "dataset-not-sharded": "A data set is not sharded, but has to be here.",
     "dataset-sharded": "A data set is sharded, which is not supported here.",
+    "dataset-unfinished": "A data set in a storage is not complete: another command still writes it.",
     "datasets-unreadable": "Several data sets cannot be read; the message lists the reason for each.",
     "filter-empty": "No instance passes the given filters.",
     "group-key-missing": "Images lack the field that they are to be grouped by.",

@@ -97,6 +97,7 @@ REVIEW_ROWS = Limit("rows of a CSV of review decisions", 1_000_000, SPLIT)
 GALLERY_PHOTOS = Limit("photographs of a SKU in a gallery", 200, "the first ones are enough")
 SHARD_BYTES = Limit("bytes of a shard, or of its labels", 4096 * MIB, "pack it again with fewer --shard-images")
 DATASET_IMAGES = Limit("images of a data set", 10_000_000)
+STORED_FILES = Limit("files of a data set in a storage that are copied", 20_000_000, "pack it with 'synth data pack'")
 SET_CLASSES = Limit("classes of a data set or model", 2_000_000)
 DATASET_INSTANCES = Limit("annotations of an image of a data set", 10_000)
 

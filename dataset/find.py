@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -117,15 +117,25 @@ def _split_file(folder: Path, split: str) -> Path | None:
     return next((file for file in usual if file.is_file()), None)
 
 
-def find_splits(path: Path, images: Path | None = None) -> list[CocoSplit]:
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        # A name longer than the file system takes.
+        return False
+
+
+def find_splits(
+    path: Path, images: Path | None = None, *, is_file: Callable[[Path], bool] = _is_file
+) -> list[CocoSplit]:
     """Find the splits of a data set folder, or the single one of a COCO file. Raises SynthError if there are none.
 
-    images: folder of the images if they are not beside their file.
+    images: folder of the images if they are not beside their file. is_file: whether there is an image.
     """
     files = [path] if path.is_file() else _files_in(path)
     if not files:
         raise SynthError("no such COCO file", code="file-missing", where=str(path), hint=HINT)
-    splits = [_split_of(file, images) for file in files]
+    splits = [_split_of(file, images, is_file) for file in files]
     names = [split.name for split in splits]
     if len(set(names)) < len(names):
         found = ", ".join(str(split.file) for split in splits if names.count(split.name) > 1)
@@ -152,19 +162,26 @@ def _files_in(folder: Path) -> list[Path]:
     return other if len(other) == 1 else []
 
 
-def _split_of(file: Path, images: Path | None) -> CocoSplit:
+def _split_of(file: Path, images: Path | None, is_file: Callable[[Path], bool]) -> CocoSplit:
     name = file.parent.name if file.name == "_annotations.coco.json" else file.stem.removeprefix("instances_")
     check_file(file, COCO_BYTES, "the COCO file")
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
     named = [image.file_name for image in islice(images_of(file), MAX_NAMES) if image.file_name is not None]
-    found = find_images(file, named, given=images)
+    found = find_images(file, named, given=images, is_file=is_file)
     return CocoSplit(name if SPLIT.fullmatch(name) else "train", file, root, found)
 
 
-def find_images(file: Path, names: Sequence[str], *, given: Path | None = None, own: bool = False) -> Path:
+def find_images(
+    file: Path,
+    names: Sequence[str],
+    *,
+    given: Path | None = None,
+    own: bool = False,
+    is_file: Callable[[Path], bool] = _is_file,
+) -> Path:
     """Find the folder that contains most of a sample of these files: the given one, images/ beside the JSON, or nearby.
 
-    own: whether `synth render` made the set. Raises SynthError if none of them is found.
+    own: whether `synth render` made the set. is_file: whether there is an image. Raises SynthError if none is found.
     """
     if given is not None and not given.is_dir():
         raise SynthError("no such image folder", code="folder-missing", where=str(given))
@@ -174,7 +191,7 @@ def find_images(file: Path, names: Sequence[str], *, given: Path | None = None, 
     # Our own sets bring their images, and number them: in another folder there may be others of the same names.
     folders = usual if given is None else (*usual, given) if own else (given, *usual)
     some = names[:: -(-len(names) // TRIED) or 1]
-    found = [sum(_is_file(folder / name) for name in some) for folder in folders]
+    found = [sum(is_file(folder / name) for name in some) for folder in folders]
     if any(found):
         return folders[found.index(max(found))]
     raise SynthError(
@@ -185,11 +202,3 @@ def find_images(file: Path, names: Sequence[str], *, given: Path | None = None, 
         expected="them beside the file or in images/ beside it: " + ", ".join(str(folder) for folder in folders[:3]),
         hint="give the folder with --images",
     )
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        # A name longer than the file system takes.
-        return False

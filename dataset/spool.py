@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from array import array
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -64,6 +65,32 @@ class BlockSpool:
             with self._path(part).open("ab") as file:
                 file.writelines(blocks)
         self._waiting, self._bytes = {}, 0
+
+
+class BlockFile:
+    """Blocks of bytes in one file, read in any order by their numbers."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b")
+        self._ends = array("q", [0])
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def add(self, block: bytes) -> None:
+        """Append a block."""
+        self._file.seek(0, 2)
+        self._file.write(block)
+        self._ends.append(self._ends[-1] + len(block))
+
+    def read(self, number: int) -> bytes:
+        """Return a block by its number, from 0."""
+        self._file.seek(self._ends[number])
+        return self._file.read(self._ends[number + 1] - self._ends[number])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 class IdSpool:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
 from assets.catalog.csv_rows import formula_safe
-from assets.files.atomic import write_atomic
+from assets.files.atomic import atomic_file, write_atomic
 
+# Rows of a Parquet file that are written together.
+ROWS_AT_ONCE = 10_000
 Column: TypeAlias = Sequence[object] | NDArray[Any]
 
 
@@ -34,6 +37,43 @@ def write_table(path: Path, columns: Mapping[str, Column]) -> None:
     write_atomic(path, text.getvalue().encode())
 
 
+@contextmanager
+def stream_table(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Sequence[object]], None]]:
+    """Give a function that adds a row to a table of any length, atomically; cells of Parquet are texts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        if path.suffix.lower() != ".parquet":
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(columns)
+            yield lambda row: writer.writerow(_safe_row(row)) and None
+            text.detach()
+            return
+        import pyarrow
+        import pyarrow.parquet
+
+        schema = pyarrow.schema([(name, pyarrow.string()) for name in columns])
+        waiting: list[Sequence[object]] = []
+        with pyarrow.parquet.ParquetWriter(file, schema) as table:
+
+            def flush() -> None:
+                cells = [[str(row[place]) for row in waiting] for place in range(len(columns))]
+                table.write_table(pyarrow.table(cells, schema=schema))
+                waiting.clear()
+
+            def add(row: Sequence[object]) -> None:
+                waiting.append(row)
+                if len(waiting) >= ROWS_AT_ONCE:
+                    flush()
+
+            yield add
+            flush()
+
+
+def _safe_row(row: Iterable[object]) -> list[object]:
+    return [formula_safe(value) if isinstance(value, str) else "" if value != value else value for value in row]
+
+
 def _rows(columns: Mapping[str, Column]) -> Iterator[list[object]]:
     for row in zip(*columns.values(), strict=True):
-        yield [formula_safe(value) if isinstance(value, str) else "" if value != value else value for value in row]
+        yield _safe_row(row)

@@ -23,8 +23,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.console import Console
+
 from assets.errors import SynthError
 from assets.plugins import PluginTable
+from dataset.formats.remote import copy_set, open_remote_coco, remote_location
 from dataset.store import DataStore, open_dataset, sharded_store
 
 # Name -> module.
@@ -50,12 +53,24 @@ FORMAT_TABLE = PluginTable(
 
 
 def open_labels(
-    source: str | Path, *, images: Path | None = None, name: str | None = None, unfinished: bool = False
+    source: str | Path,
+    *,
+    images: Path | None = None,
+    name: str | None = None,
+    unfinished: bool = False,
+    console: Console | None = None,
 ) -> DataStore:
     """Open the data set at `source` in the label format `name`, or in the one that its files show.
 
-    images, unfinished: as for `open_dataset`. Raises SynthError for an unknown name, and if there is no data set.
+    source: a path, or the URL of shards or of a folder of any format: images of COCO are read there when they are due,
+    other formats are copied to the cache folder first. images, unfinished: as for `open_dataset`. console: for the
+    progress of such a copy. Raises SynthError for an unknown name, and if there is no data set.
     """
+    location = remote_location(source)
+    if location is not None:
+        if (name is None or name == "coco") and (store := sharded_store(source) or open_remote_coco(location, images)):
+            return _checked(store)
+        source = copy_set(location, console)
     path = Path(source)
     if name is not None:
         return _checked(FORMAT_TABLE.load(name).open_labels(path, images))

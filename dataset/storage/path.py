@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,10 +11,19 @@ from typing import IO, Any
 
 from assets.errors import SynthError
 from assets.files.atomic import TEMPORARY, write_atomic
-from assets.limits import SHARD_BYTES, check_file
+from assets.limits import SHARD_BYTES, Limit, check_file
 
 # What comes with which package, for the hint.
 EXTRA = "pip install 'synth[scale]'"
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file below a location. version: changes with its content, as far as the storage says so."""
+
+    name: str
+    size: int
+    version: str
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,43 @@ class StoragePath:
             if system.exists(f"{root}/{name}"):
                 system.rm_file(f"{root}/{name}")
 
+    def put(self, name: str, file: Path) -> None:
+        """Upload a file from disk to a remote storage, piece by piece."""
+        system, root = self._opened
+        with _told(self, name):
+            system.put_file(str(file), f"{root}/{name}")
+
+    def look(self, name: str) -> StoredFile:
+        """Return size and version of a file. Raises FileNotFoundError if it is missing."""
+        system, root = self._opened
+        with _told(self, name):
+            entry = system.info(f"{root}/{name}")
+        return StoredFile(name, int(entry["size"] or 0), _version_of(entry))
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing at the location."""
+        system, root = self._opened
+        with _told(self, ""):
+            system.invalidate_cache(root)
+            try:
+                return not [entry for entry in system.ls(root, detail=True) if entry["name"].rstrip("/") != root]
+            except (FileNotFoundError, NotADirectoryError):
+                return True
+
+    def files(self, limit: Limit) -> list[StoredFile]:
+        """List all files below the location, sorted by name. Raises SynthError if there are more than the limit."""
+        system, root = self._opened
+        with _told(self, ""):
+            system.invalidate_cache(root)
+            found = system.find(root, detail=True)
+        limit.check(len(found), self.url)
+        files = [
+            StoredFile(name.removeprefix(f"{root}/"), int(entry["size"] or 0), _version_of(entry))
+            for name, entry in found.items()
+            if name.startswith(f"{root}/") and not name.endswith("/")
+        ]
+        return sorted(files, key=lambda file: file.name)
+
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file for reading with random access. Raises as `read`."""
@@ -131,6 +177,11 @@ class StoragePath:
                 return []
         names = [entry["name"].rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file"]
         return sorted(name for name in names if name and not (name.startswith(".") and name.endswith(TEMPORARY)))
+
+
+def _version_of(entry: Mapping[str, Any]) -> str:
+    known = [entry[key] for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created") if entry.get(key)]
+    return str(known[0]) if known else ""
 
 
 def _protocols(system: Any) -> tuple[str, ...]:

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from assets.errors import SynthError
-from dataset.storage.path import StoragePath
+from assets.limits import Limit
+from dataset.storage.path import StoragePath, StoredFile
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -37,6 +39,18 @@ class RetryingPath(StoragePath):
 
     def delete(self, name: str) -> None:
         patiently(lambda: StoragePath.delete(self, name))
+
+    def put(self, name: str, file: Path) -> None:
+        patiently(lambda: StoragePath.put(self, name, file))
+
+    def look(self, name: str) -> StoredFile:
+        return patiently(lambda: StoragePath.look(self, name))
+
+    def is_empty(self) -> bool:
+        return patiently(lambda: StoragePath.is_empty(self))
+
+    def files(self, limit: Limit) -> list[StoredFile]:
+        return patiently(lambda: StoragePath.files(self, limit))
 
     def names(self, folder: str = "") -> list[str]:
         return patiently(lambda: StoragePath.names(self, folder))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ConvertSettings,
         CroppingSettings,
         FilterSettings,
+        MergeSettings,
         PackSettings,
         SampleSettings,
         SplitSettings,
@@ -31,15 +32,15 @@ if TYPE_CHECKING:
 
 @click.group(cls=CommandGroup)
 def data() -> None:
-    """Pack, unpack, merge and count data sets in shards, of any size and on any storage.
+    """Convert, merge, choose from, compare and count data sets of any format and size, on any storage.
 
-    A PLACE is a folder or any fsspec URL, such as s3://bucket/set.
+    SOURCE, OUT and PLACE are folders or any fsspec URL, such as s3://bucket/set.
     """
 
 
 @data.command("pack", uses={"settings": Use("pipeline.shards.settings:PackSettings")}, reports=True)
-def pack(source: Annotated[Path, Option("", exists="any")], place: str, settings: PackSettings) -> None:
-    """Write the COCO data set SOURCE (folder or JSON) as shards at PLACE; the same command again resumes."""
+def pack(source: str, place: str, settings: PackSettings) -> None:
+    """Write the COCO data set SOURCE (folder, JSON or URL) as shards at PLACE; the same command again resumes."""
     from dataset.storage.retry import RetryingPath
     from pipeline.shards.pack import pack_data
 
@@ -60,7 +61,7 @@ def unpack(
 
 
 @data.command("convert", uses={"settings": Use("pipeline.shards.settings:ConvertSettings")}, reports=True)
-def convert(source: str, out: Path, settings: ConvertSettings) -> None:
+def convert(source: str, out: str, settings: ConvertSettings) -> None:
     """Write the data set SOURCE to the new folder OUT in another label format, and count what that cannot store."""
     from pipeline.shards.convert import convert_data, print_summary
 
@@ -74,7 +75,7 @@ WRITE = Use("pipeline.shards.settings:ConvertSettings")
 
 
 @data.command("filter", uses={"rule": Use("pipeline.shards.settings:FilterSettings"), "settings": WRITE}, reports=True)
-def filter_(source: str, out: Path, rule: FilterSettings, settings: ConvertSettings) -> None:
+def filter_(source: str, out: str, rule: FilterSettings, settings: ConvertSettings) -> None:
     """Write the images and products of the data set SOURCE that are wanted into the new folder OUT."""
     from pipeline.shards.choose import filter_data
 
@@ -82,7 +83,7 @@ def filter_(source: str, out: Path, rule: FilterSettings, settings: ConvertSetti
 
 
 @data.command("sample", uses={"rule": Use("pipeline.shards.settings:SampleSettings"), "settings": WRITE}, reports=True)
-def sample(source: str, out: Path, rule: SampleSettings, settings: ConvertSettings) -> None:
+def sample(source: str, out: str, rule: SampleSettings, settings: ConvertSettings) -> None:
     """Write some images of the data set SOURCE, drawn at random, into the new folder OUT."""
     from pipeline.shards.choose import sample_data
 
@@ -90,7 +91,7 @@ def sample(source: str, out: Path, rule: SampleSettings, settings: ConvertSettin
 
 
 @data.command("split", uses={"rule": Use("pipeline.shards.settings:SplitSettings"), "settings": WRITE}, reports=True)
-def split(source: str, out: Path, rule: SplitSettings, settings: ConvertSettings) -> None:
+def split(source: str, out: str, rule: SplitSettings, settings: ConvertSettings) -> None:
     """Write the data set SOURCE into the new folder OUT under new splits, each with its share of every SKU."""
     from pipeline.shards.choose import split_data
 
@@ -109,7 +110,7 @@ def _chosen(call: Callable[[Console], ConvertSummary]) -> None:
 
 
 @data.command("crop", uses={"settings": Use("pipeline.shards.settings:CroppingSettings")}, reports=True)
-def crop(source: str, out: Path, settings: CroppingSettings) -> None:
+def crop(source: str, out: str, settings: CroppingSettings) -> None:
     """Write an image for each product of the data set SOURCE into the new folder OUT, sorted by split and SKU."""
     from pipeline.shards.crop import crop_data
 
@@ -127,27 +128,36 @@ def diff(
     out: Annotated[Path | None, Option("Also write a row per difference to this .csv or .parquet file.")] = None,
 ) -> None:
     """Compare the data sets BEFORE and AFTER: images, boxes and classes added, removed, moved or changed."""
-    from pipeline.shards.diff import diff_data, print_diff, write_diff
+    from pipeline.shards.diff import diff_data, diff_table, print_diff
 
     console = open_console()
-    summary = diff_data(before, after, console)
-    report(summary, without=("differences",))
+    with diff_table(out) as tell:
+        summary = diff_data(before, after, console, tell)
+    report(summary)
     print_diff(summary, console)
     if out is not None:
-        write_diff(summary, out)
         click.echo(f"wrote {out}")
-    found = count_of(len(summary.differences), "difference", spec=",")
+    found = count_of(summary.differences, "difference", spec=",")
     click.echo("the same images, boxes and classes" if summary.equal else found)
 
 
-@data.command("merge", reports=True)
-def merge(places: tuple[str, ...], out: str) -> None:
-    """Merge the sharded sets at PLACES into one at OUT: one category per SKU, unique ids."""
-    from dataset.storage.retry import RetryingPath
-    from pipeline.shards.merge import merge_data
+@data.command("merge", uses={"settings": Use("pipeline.shards.settings:MergeSettings")}, reports=True)
+def merge(places: tuple[str, ...], out: str, settings: MergeSettings) -> None:
+    """Merge the data sets at PLACES into one at OUT: one category per SKU, unique ids; shards stay shards."""
+    from pipeline.shards.convert import print_summary
+    from pipeline.shards.pack import DataSummary
+    from pipeline.shards.unite import merge_sets
 
     console = open_console()
-    _run(lambda: merge_data([RetryingPath(place) for place in places], RetryingPath(out), console), "merged")
+    found = merge_sets(places, out, settings, console)
+    if isinstance(found, DataSummary):
+        _run(lambda: found, "merged")
+        return
+    summary, notes = found
+    report(summary)
+    for note in notes:
+        click.echo(note)
+    print_summary(console, summary)
 
 
 @data.command("stats", reports=True)

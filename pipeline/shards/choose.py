@@ -20,14 +20,15 @@ from dataset.records import AnnotationRecord, ImageLabels, ImageRecord, names_by
 from dataset.store import DataStore
 from dataset.values import number, whole_number
 from pipeline.shards.convert import ConvertSummary, write_data
+from pipeline.shards.fresh import identity_of
 from pipeline.shards.settings import ConvertSettings, FilterSettings, GroupKind, SampleSettings, SplitSettings
 
 
 def filter_data(
-    source: str | Path, out: Path, rule: FilterSettings, settings: ConvertSettings, console: Console
+    source: str | Path, out: str | Path, rule: FilterSettings, settings: ConvertSettings, console: Console
 ) -> ConvertSummary:
     """Write the images that the rule means, with products that it does not mean ignored or dropped."""
-    store = _open(source, settings)
+    store = _open(source, settings, console)
     names = names_by_id(store.categories)
     listed = _read_list(rule.only) if rule.only else None
     change = _change_of(rule, names)
@@ -36,14 +37,15 @@ def filter_data(
         kept = _meant(split, labels, rule, listed)
         seen.append(one)
         splits.append(split if kept else "")
-    return _write(store, seen, splits, out, settings, console, change)
+    made_by = identity_of("filter", [rule, sorted(listed or ()), settings], [source], [store])
+    return _write(store, seen, splits, out, settings, made_by, console, change)
 
 
 def sample_data(
-    source: str | Path, out: Path, sample: SampleSettings, settings: ConvertSettings, console: Console
+    source: str | Path, out: str | Path, sample: SampleSettings, settings: ConvertSettings, console: Console
 ) -> ConvertSummary:
     """Write some images, drawn at random from each split in its share."""
-    store = _open(source, settings)
+    store = _open(source, settings, console)
     seen = [one for _, one, _ in _look(store, "image", console)]
     of = [store.parts[one.part].split for one in seen]
     wanted = _shared(Counter(of), min(sample.count, len(seen)))
@@ -54,36 +56,39 @@ def sample_data(
         if wanted[of[place]] > 0:
             wanted[of[place]] -= 1
             splits[place] = of[place]
-    return _write(store, seen, splits, out, settings, console)
+    made_by = identity_of("sample", [sample, settings], [source], [store])
+    return _write(store, seen, splits, out, settings, made_by, console)
 
 
 def split_data(
-    source: str | Path, out: Path, division: SplitSettings, settings: ConvertSettings, console: Console
+    source: str | Path, out: str | Path, division: SplitSettings, settings: ConvertSettings, console: Console
 ) -> ConvertSummary:
     """Write all images under new splits, each with its share of the images of every SKU."""
-    store = _open(source, settings)
+    store = _open(source, settings, console)
     seen = [one for _, one, _ in _look(store, division.by, console)]
     splits = _by_sku(seen, division) if division.by == "sku" else _by_group(seen, division)
-    return _write(store, seen, splits, out, settings, console)
+    made_by = identity_of("split", [division, settings], [source], [store])
+    return _write(store, seen, splits, out, settings, made_by, console)
 
 
-def _open(source: str | Path, settings: ConvertSettings) -> DataStore:
-    return open_labels(source, images=settings.images, name=settings.source_format)
+def _open(source: str | Path, settings: ConvertSettings, console: Console) -> DataStore:
+    return open_labels(source, images=settings.images, name=settings.source_format, console=console)
 
 
 def _write(
     store: DataStore,
     seen: Sequence[Seen],
     splits: Sequence[str],
-    out: Path,
+    out: str | Path,
     settings: ConvertSettings,
+    made_by: str,
     console: Console,
     change: Change = unchanged,
 ) -> ConvertSummary:
     if not any(splits):
         hint = "'synth data stats' counts what there is"
         raise SynthError("no image is left", code="dataset-empty", where=store.where, hint=hint)
-    return write_data(choose(store, seen, splits, change), out, settings.format, console)
+    return write_data(choose(store, seen, splits, change), out, settings.format, made_by, console)
 
 
 def _look(

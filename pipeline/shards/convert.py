@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -12,12 +13,13 @@ from rich.console import Console
 
 from assets.errors import SynthError
 from assets.files.image_input import open_image
+from assets.interrupt import until_interrupted
 from assets.plurals import counts_of
 from assets.progress import StepProgress
 from dataset.formats import FORMAT_TABLE, open_labels
 from dataset.records import ImageLabels, SplitLabels
 from dataset.store import DataPart, DataStore, StoredImage, leaves_folder
-from pipeline.shards.fresh import fresh_folder
+from pipeline.shards.fresh import IMAGE_STEP, IMAGES_KEPT, fresh_set, identity_of, put_file
 from pipeline.shards.settings import ConvertSettings
 
 
@@ -36,22 +38,26 @@ class ConvertSummary:
     lost: Counter[str] = field(default_factory=Counter)
 
 
-def convert_data(source: str | Path, out: Path, settings: ConvertSettings, console: Console) -> ConvertSummary:
-    """Write the data set at `source` into the new folder `out` in another format; images are copied byte for byte.
+def convert_data(source: str | Path, out: str | Path, settings: ConvertSettings, console: Console) -> ConvertSummary:
+    """Write the data set at `source` to the new folder or location `out` in another format.
 
-    The folder appears once everything is in it; a run that was ended leaves nothing but a hidden folder beside it,
-    which the next one deletes. Raises SynthError for unknown formats, if the source cannot be read, and if `out` is not
-    empty.
+    Images are copied byte for byte. The folder appears once everything is in it; the same call again resumes. Raises
+    SynthError for unknown formats, if the source cannot be read, and if `out` is not empty.
     """
     FORMAT_TABLE.load(settings.format)
-    store = open_labels(source, images=settings.images, name=settings.source_format)
-    return write_data(store, out, settings.format, console)
+    store = open_labels(source, images=settings.images, name=settings.source_format, console=console)
+    made_by = identity_of("convert", [settings], [source], [store])
+    return write_data(store, out, settings.format, made_by, console)
 
 
-def write_data(store: DataStore, out: Path, name: str, console: Console) -> ConvertSummary:
-    """Write a data set into the new folder `out` in a format, as `convert_data`."""
+def write_data(store: DataStore, out: str | Path, name: str, made_by: str, console: Console) -> ConvertSummary:
+    """Write a data set to the new folder or location `out` in a format, as `convert_data`.
+
+    made_by: names what decides the content.
+    """
     module = FORMAT_TABLE.load(name)
-    with fresh_folder(out) as folder:
+    folders = {module.image_folder(part.split) for part in store.parts}
+    with fresh_set(out, made_by, console, folders) as folder:
         return _convert(store, folder, module, name, console)
 
 
@@ -87,15 +93,16 @@ def _images(
 ) -> Iterator[ImageLabels]:
     """The labels of a split; each image is copied on the way. taken: names of images by folder."""
     place = module.image_folder(split)
-    for image in (image for part in parts for image in part.stored_images()):
-        labels = _copied(image, folder / place, split, taken.setdefault(place, {}))
-        summary.renamed += labels.image.file_name != _name_of(image)
-        summary.images += 1
-        summary.annotations += len(labels.annotations)
-        summary.splits[split] = summary.splits.get(split, 0) + 1
-        summary.lost.update(module.lost(labels))
-        yield labels
-        progress.advance()
+    with closing(image for part in parts for image in part.stored_images()) as stored:
+        for image in until_interrupted(stored, IMAGES_KEPT, step=IMAGE_STEP):
+            labels = _copied(image, folder / place, split, taken.setdefault(place, {}))
+            summary.renamed += labels.image.file_name != _name_of(image)
+            summary.images += 1
+            summary.annotations += len(labels.annotations)
+            summary.splits[split] = summary.splits.get(split, 0) + 1
+            summary.lost.update(module.lost(labels))
+            yield labels
+            progress.advance()
 
 
 def _copied(stored: StoredImage, folder: Path, split: str, taken: dict[str, str]) -> ImageLabels:
@@ -113,8 +120,7 @@ def _copied(stored: StoredImage, folder: Path, split: str, taken: dict[str, str]
     if image.size is None:
         with open_image(data, stored.where, "the image") as opened:
             image = replace(image, width=opened.width, height=opened.height)
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(data)
+    put_file(folder / name, data)
     return ImageLabels(replace(image, file_name=name), stored.labels.annotations)
 
 

@@ -7,28 +7,35 @@ crops.csv              file, sku, image, split, box and visibility of each
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, TypeAlias
 
 from PIL import Image, ImageOps
 from rich.console import Console
 
 from assets.files.image_input import open_image
+from assets.interrupt import until_interrupted
 from assets.progress import StepProgress
 from dataset.formats import open_labels
 from dataset.records import AnnotationRecord, names_by_id, sku_of
 from dataset.store import StoredImage
-from dataset.tables import write_table
+from dataset.tables import stream_table
 from dataset.values import number
-from pipeline.shards.fresh import fresh_folder
+from pipeline.shards.fresh import IMAGE_STEP, IMAGES_KEPT, fresh_set, identity_of
 from pipeline.shards.settings import CroppingSettings
 
 LIST = "crops.csv"
 COLUMNS = ("file", "sku", "image", "split", "x", "y", "width", "height", "visibility")
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 QUALITY = 95
+JOURNAL = "rows.jsonl"
+# Values of COLUMNS.
+Row: TypeAlias = Sequence[str | float]
 
 
 @dataclass
@@ -42,23 +49,36 @@ class CroppingSummary:
     splits: dict[str, int] = field(default_factory=dict)
 
 
-def crop_data(source: str | Path, out: Path, settings: CroppingSettings, console: Console) -> CroppingSummary:
-    """Write an image for each product of a data set of any format into the new folder `out`."""
-    store = open_labels(source, images=settings.images, name=settings.source_format)
+def crop_data(source: str | Path, out: str | Path, settings: CroppingSettings, console: Console) -> CroppingSummary:
+    """Write an image for each product of a data set of any format to the new folder or location `out`.
+
+    The same call again resumes.
+    """
+    store = open_labels(source, images=settings.images, name=settings.source_format, console=console)
     names, summary, folders = names_by_id(store.categories), CroppingSummary(), Folders()
-    rows: list[tuple[object, ...]] = []
-    total = sum(part.count for part in store.parts)
-    with fresh_folder(out) as folder, StepProgress(console, "cropping", total=total, unit="images") as progress:
-        for part in store.parts:
-            for stored in part.stored_images():
-                found = list(_write_crops(folder, part.split, stored, names, folders, settings))
-                rows += found
-                summary.images += 1
-                summary.left_out += len(stored.labels.annotations) - len(found)
-                summary.splits[part.split] = summary.splits.get(part.split, 0) + len(found)
-                progress.advance()
-        write_table(folder / LIST, {name: [row[place] for row in rows] for place, name in enumerate(COLUMNS)})
-    summary.crops, summary.skus = len(rows), len({row[1] for row in rows})
+    total, skus = sum(part.count for part in store.parts), set[str]()
+    made_by = identity_of("crop", [settings], [source], [store])
+    with (
+        fresh_set(out, made_by, console) as folder,
+        RowJournal(folder.parent / JOURNAL) as journal,
+        stream_table(folder / LIST, COLUMNS) as add_row,
+        StepProgress(console, "cropping", total=total, unit="images") as progress,
+        closing((part.split, stored) for part in store.parts for stored in part.stored_images()) as images,
+    ):
+        for split, stored in until_interrupted(images, IMAGES_KEPT, step=IMAGE_STEP):
+            found = journal.next_rows()
+            if found is None:
+                found = list(_write_crops(folder, split, stored, names, folders, settings))
+                journal.add(found)
+            for row in found:
+                add_row(row)
+                skus.add(str(row[1]))
+            summary.images += 1
+            summary.crops += len(found)
+            summary.left_out += len(stored.labels.annotations) - len(found)
+            summary.splits[split] = summary.splits.get(split, 0) + len(found)
+            progress.advance()
+    summary.skus = len(skus)
     return summary
 
 
@@ -69,7 +89,7 @@ def _write_crops(
     names: dict[int | None, str],
     folders: Folders,
     settings: CroppingSettings,
-) -> Iterator[tuple[object, ...]]:
+) -> Iterator[Row]:
     """Write the crops of an image; yield their rows of the list."""
     wanted = [(place, one) for place, one in enumerate(stored.labels.annotations, start=1) if _is_wanted(one, settings)]
     if not wanted:
@@ -111,6 +131,42 @@ def _decode(stored: StoredImage) -> Image.Image:
 
 def _stem(name: str) -> str:
     return UNSAFE.sub("_", name.rpartition(".")[0] or name)[:150]
+
+
+class RowJournal:
+    """The rows of each finished image in a file, a line of JSON each: what an interrupted call has done."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch()
+        self._read: IO[bytes] | None = path.open("rb")
+        self._write = path.open("r+b")
+
+    def __enter__(self) -> RowJournal:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._write.close()
+        if self._read is not None:
+            self._read.close()
+
+    def next_rows(self) -> list[Row] | None:
+        """Return the rows of the next image of earlier calls; None once there are no more."""
+        if self._read is None:
+            return None
+        place = self._read.tell()
+        line = self._read.readline()
+        if line.endswith(b"\n"):
+            return json.loads(line)
+        self._read.close()
+        self._read = None
+        self._write.seek(place)
+        self._write.truncate()  # a line that was being written
+        return None
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Append the rows of an image whose files are written."""
+        self._write.write(json.dumps(rows).encode() + b"\n")
+        self._write.flush()
 
 
 class Folders:

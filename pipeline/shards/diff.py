@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import marshal
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +16,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from assets.files.scratch import scratch_folder
 from assets.progress import StepProgress
 from dataset.formats import open_labels
 from dataset.records import ImageLabels, names_by_id, sku_of
+from dataset.spool import BlockFile, hash64
 from dataset.store import DataStore, StoredImage
-from dataset.tables import write_table
+from dataset.tables import stream_table
 
 # Boxes that overlap less (intersection over union) are other boxes.
 SAME_BOX = 0.5
@@ -24,6 +30,9 @@ SAME_BOX = 0.5
 TOLERANCE = 0.01
 IMAGES = ("same", "changed", "renamed", "in another split", "added", "removed")
 BOXES = ("same", "moved", "of another class", "ignored or no longer", "added", "removed")
+# Images of two sets belong together by the first of these that they share.
+KEYS = ("shown", "name", "digest")
+TABLE_COLUMNS = ("kind", "change", "image", "sku", "detail")
 CLASSES = ("same", "under another id", "added", "removed")
 
 
@@ -48,11 +57,24 @@ class DiffSummary:
     images: dict[str, int] = field(default_factory=lambda: dict.fromkeys(IMAGES, 0))
     boxes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(BOXES, 0))
     classes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CLASSES, 0))
-    differences: list[Difference] = field(default_factory=list, repr=False)
+    differences: int = 0
 
     @property
     def equal(self) -> bool:
         return not self.differences
+
+
+class _Comparison:
+    """Counts of what was found; every difference is also given to a function."""
+
+    def __init__(self, tell: Callable[[Difference], None]) -> None:
+        self.summary, self._tell = DiffSummary(), tell
+
+    def add(self, counts: dict[str, int], difference: Difference) -> None:
+        """Count a difference among images, boxes or classes."""
+        counts[difference.change] += 1
+        self.summary.differences += 1
+        self._tell(difference)
 
 
 @dataclass(frozen=True)
@@ -71,25 +93,61 @@ class _Kept:
         return f"{self.split}/{self.name}"
 
 
-def diff_data(before: str | Path, after: str | Path, console: Console) -> DiffSummary:
-    """Compare two data sets of any formats.
+class _KeptImages:
+    """What is remembered of all images of a set: on disk but for hashes that pairs are found by."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = BlockFile(path)
+        self.hashes = {name: array("q") for name in KEYS}
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+    def add(self, image: _Kept) -> None:
+        for name, values in self.hashes.items():
+            values.append(hash64(getattr(image, name)))
+        boxes = image.boxes.tobytes()
+        self._file.add(marshal.dumps((image.split, image.name, image.digest, boxes, image.skus, image.ignored)))
+
+    def __getitem__(self, place: int) -> _Kept:
+        split, name, digest, boxes, skus, ignored = marshal.loads(self._file.read(place))
+        return _Kept(split, name, digest, np.frombuffer(boxes, np.float64).reshape(-1, 4), skus, ignored)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def diff_data(
+    before: str | Path,
+    after: str | Path,
+    console: Console,
+    tell: Callable[[Difference], None] = lambda difference: None,
+) -> DiffSummary:
+    """Compare two data sets of any formats, in flat memory but for some numbers of each image.
 
     Images belong together by split and name, else by name alone, else by the bytes of their files; boxes of a pair of
-    images by their overlap (Hungarian matching), of one class first.
+    images by their overlap (Hungarian matching), of one class first. tell: called with each difference.
     """
-    stores = [open_labels(before), open_labels(after)]
-    old, new = (list(_read(store, title, console)) for store, title in zip(stores, ("before", "after"), strict=True))
-    summary = DiffSummary()
-    _compare_classes(stores[0], stores[1], summary)
-    pairs, removed, added = _pair_images(old, new)
-    for one, other in pairs:
-        _compare_images(one, other, summary)
-    for change, images in (("removed", removed), ("added", added)):
-        for image in images:
-            summary.images[change] += 1
-            summary.boxes[change] += len(image.boxes)
-            summary.differences.append(Difference("image", change, image.shown))
-    return summary
+    stores = [open_labels(source, console=console) for source in (before, after)]
+    found = _Comparison(tell)
+    with (
+        scratch_folder("diff") as folder,
+        closing(_KeptImages(Path(folder) / "before")) as old,
+        closing(_KeptImages(Path(folder) / "after")) as new,
+    ):
+        for kept, store, title in zip((old, new), stores, ("before", "after"), strict=True):
+            for image in _read(store, title, console):
+                kept.add(image)
+        _compare_classes(stores[0], stores[1], found)
+        pairs, removed, added = _pair_images(old, new)
+        for place, other in pairs:
+            _compare_images(old[place], new[other], found)
+        for change, images, places in (("removed", old, removed), ("added", new, added)):
+            for place in places:
+                image = images[place]
+                found.summary.boxes[change] += len(image.boxes)
+                found.add(found.summary.images, Difference("image", change, image.shown))
+    return found.summary
 
 
 def _read(store: DataStore, title: str, console: Console) -> Iterator[_Kept]:
@@ -112,27 +170,26 @@ def _keep(split: str, image: StoredImage, names: dict[int | None, str]) -> _Kept
     return _Kept(split, (labels.image.file_name or "").replace("\\", "/"), digest, boxes, skus, ignored)
 
 
-def _pair_images(
-    old: Sequence[_Kept], new: Sequence[_Kept]
-) -> tuple[list[tuple[_Kept, _Kept]], list[_Kept], list[_Kept]]:
-    """Return pairs, and what is left of both sets."""
-    pairs: list[tuple[_Kept, _Kept]] = []
-    for key in (lambda one: one.shown, lambda one: one.name, lambda one: one.digest):
-        waiting: dict[object, list[_Kept]] = {}
-        for one in old:
-            waiting.setdefault(key(one), []).append(one)
+def _pair_images(old: _KeptImages, new: _KeptImages) -> tuple[list[tuple[int, int]], list[int], list[int]]:
+    """Return pairs of places, and what is left of both sets."""
+    pairs: list[tuple[int, int]] = []
+    left, coming = range(len(old)), range(len(new))
+    for key in KEYS:
+        waiting: dict[int, deque[int]] = {}
+        for place in left:
+            waiting.setdefault(old.hashes[key][place], deque()).append(place)
         rest = []
-        for other in new:
-            found = waiting.get(key(other))
+        for other in coming:
+            found = waiting.get(new.hashes[key][other])
             if found:
-                pairs.append((found.pop(0), other))
+                pairs.append((found.popleft(), other))
             else:
                 rest.append(other)
-        old, new = [one for left in waiting.values() for one in left], rest
-    return pairs, list(old), list(new)
+        left, coming = sorted(place for places in waiting.values() for place in places), rest  # type: ignore[assignment]
+    return pairs, list(left), list(coming)
 
 
-def _compare_images(one: _Kept, other: _Kept, summary: DiffSummary) -> None:
+def _compare_images(one: _Kept, other: _Kept, found: _Comparison) -> None:
     changes = []
     if one.name != other.name:
         changes.append(("renamed", other.shown))
@@ -141,14 +198,14 @@ def _compare_images(one: _Kept, other: _Kept, summary: DiffSummary) -> None:
     if one.digest != other.digest:
         changes.append(("changed", "other bytes"))
     for change, detail in changes:
-        summary.images[change] += 1
-        summary.differences.append(Difference("image", change, one.shown, "", detail))
-    summary.images["same"] += not changes
-    _compare_boxes(one, other, summary)
+        found.add(found.summary.images, Difference("image", change, one.shown, "", detail))
+    found.summary.images["same"] += not changes
+    _compare_boxes(one, other, found)
 
 
-def _compare_boxes(one: _Kept, other: _Kept, summary: DiffSummary) -> None:
+def _compare_boxes(one: _Kept, other: _Kept, found: _Comparison) -> None:
     rows, columns = _match(one, other)
+    counts = found.summary.boxes
     for row, column in zip(rows, columns, strict=True):
         sku, box, after = one.skus[row], one.boxes[row], other.boxes[column]
         changes = []
@@ -159,14 +216,11 @@ def _compare_boxes(one: _Kept, other: _Kept, summary: DiffSummary) -> None:
         if one.ignored[row] != other.ignored[column]:
             changes.append(("ignored or no longer", "ignored" if other.ignored[column] else "counts"))
         for change, detail in changes:
-            summary.boxes[change] += 1
-            summary.differences.append(Difference("box", change, one.shown, sku, detail))
-        summary.boxes["same"] += not changes
+            found.add(counts, Difference("box", change, one.shown, sku, detail))
+        counts["same"] += not changes
     for change, kept, taken in (("removed", one, rows), ("added", other, columns)):
         for place in sorted(set(range(len(kept.boxes))) - set(taken)):
-            summary.boxes[change] += 1
-            detail = _corners(kept.boxes[place])
-            summary.differences.append(Difference("box", change, kept.shown, kept.skus[place], detail))
+            found.add(counts, Difference("box", change, kept.shown, kept.skus[place], _corners(kept.boxes[place])))
 
 
 def _match(one: _Kept, other: _Kept) -> tuple[list[int], list[int]]:
@@ -191,17 +245,18 @@ def _corners(box: NDArray[np.float64]) -> str:
     return " ".join(f"{value:.6g}" for value in box)
 
 
-def _compare_classes(one: DataStore, other: DataStore, summary: DiffSummary) -> None:
+def _compare_classes(one: DataStore, other: DataStore, found: _Comparison) -> None:
     old, new = ({kind.key or "?": kind.id for kind in store.categories} for store in (one, other))
     for key in sorted(old.keys() | new.keys()):
         if key in old and key in new:
             change = "same" if old[key] == new[key] else "under another id"
         else:
             change = "removed" if key in old else "added"
-        summary.classes[change] += 1
-        if change != "same":
+        if change == "same":
+            found.summary.classes[change] += 1
+        else:
             detail = f"{old.get(key, '-')} -> {new.get(key, '-')}"
-            summary.differences.append(Difference("class", change, "", key, detail))
+            found.add(found.summary.classes, Difference("class", change, "", key, detail))
 
 
 def print_diff(summary: DiffSummary, console: Console) -> None:
@@ -216,8 +271,11 @@ def print_diff(summary: DiffSummary, console: Console) -> None:
     console.print(table, highlight=False)
 
 
-def write_diff(summary: DiffSummary, path: Path) -> None:
-    """A row for each difference, as CSV or, where the name ends so, as Parquet."""
-    rows = summary.differences
-    columns = ("kind", "change", "image", "sku", "detail")
-    write_table(path, {name: [getattr(row, name) for row in rows] for name in columns})
+@contextmanager
+def diff_table(path: Path | None) -> Iterator[Callable[[Difference], None]]:
+    """Give a function that writes a row for each difference, as CSV or, where the name ends so, as Parquet."""
+    if path is None:
+        yield lambda difference: None
+        return
+    with stream_table(path, TABLE_COLUMNS) as add_row:
+        yield lambda one: add_row([getattr(one, name) for name in TABLE_COLUMNS])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -17,9 +17,7 @@ from assets.files.atomic import lock_folder
 from assets.files.models import FileModel
 from assets.files.scratch import scratch_folder
 from assets.interrupt import until_interrupted
-from assets.plurals import count_of, join_few
 from assets.progress import StepProgress
-from dataset.categories import unique_names
 from dataset.records import AnnotationRecord, CategoryRecord, Head
 from dataset.shards.index import (
     CATEGORIES,
@@ -39,8 +37,8 @@ from dataset.shards.parts import ShardPart, follow_images, ids_of, read_part
 from dataset.shards.tar import read_samples, read_tar
 from dataset.spool import IdSpool, hash64
 from dataset.storage.path import StoragePath
-from dataset.store import sharded_store
 from pipeline.shards.about import DATASET, AboutShards, read_about
+from pipeline.shards.categories import unite_categories
 from pipeline.shards.pack import (
     SHARD_STEP,
     SHARDS_KEPT,
@@ -98,7 +96,6 @@ def merge_data(locations: Sequence[StoragePath], out: StoragePath, console: Cons
     """
     if len({str(location) for location in [*locations, out]}) <= len(locations):
         raise SynthError("sets must be merged into a new location, each once", code="input-duplicate", where=str(out))
-    _refuse_folders(locations)
     indexes = [read_index(location) for location in locations]
     identity = MergeIdentity(sets=[_digest(location) for location in locations])
     folder = spool_folder(out, identity)
@@ -134,88 +131,8 @@ def _merge(
     return summarise(finish_location(out, [receipts[name] for name in names]).shards, fresh, notes)
 
 
-def _refuse_folders(locations: Sequence[StoragePath]) -> None:
-    """Raise SynthError that names the commands to give first, where ordinary data sets are among the locations."""
-    local = [location.local for location in locations if location.local is not None]
-    folders = [folder for folder in local if folder.exists() and sharded_store(folder) is None]
-    if folders:
-        commands = [f"synth data pack {folder} {folder.with_suffix('')}-shards" for folder in folders]
-        raise SynthError(
-            "only sharded sets can be merged",
-            code="dataset-not-sharded",
-            found=f"not sharded: {', '.join(map(str, folders))}",
-            hint=f"pack them first and merge the results: {'; '.join(commands)}",
-        )
-
-
 def _digest(location: StoragePath) -> str:
     return hashlib.sha256(location.read(INDEX) + location.read(CATEGORIES)).hexdigest()
-
-
-def unite_categories(
-    sets: Sequence[list[CategoryRecord]], names: Sequence[str]
-) -> tuple[list[dict[int, CategoryRecord]], list[str]]:
-    """Of each set: its category ids to the records that they become; and what people should know about it.
-
-    One SKU is one category, as the first set that has it says. An id that is another SKU's already is assigned again,
-    above all ids of all sets; a name that another SKU has already gets the SKU appended.
-    """
-    by_key: dict[str, CategoryRecord] = {}
-    taken: set[int] = set()
-    free = 1 + max((record.id for records in sets for record in records if record.id is not None), default=0)
-    kinds: list[dict[int, CategoryRecord]] = []
-    notes: list[str] = []
-    for name, records in zip(names, sets, strict=True):
-        moved: list[str] = []
-        differing = 0
-        own: dict[int, CategoryRecord] = {}
-        for record in records:
-            number, key = record.id, record.key
-            if number is None or key is None or number in own:
-                raise SynthError(
-                    "categories need unique ids and keys",
-                    code="categories-invalid",
-                    where=name,
-                    found=str(record.content())[:200],
-                )
-            if key not in by_key:
-                fresh = free if number in taken else number
-                free += number in taken
-                by_key[key] = replace(record, id=fresh)
-                taken.add(fresh)
-            target = by_key[key]
-            differing += _described(replace(record, id=target.id)) != _described(target)
-            own[number] = target
-            if target.id != number:
-                moved.append(f"{key}: {number} is now {target.id}")
-        if len({record.id for record in own.values()}) < len(own):
-            raise SynthError("two categories of one set have the same SKU", code="categories-invalid", where=name)
-        if moved:
-            some = join_few(moved, separator="; ")
-            notes.append(f"{name}: {count_of(len(moved), 'category')} have other ids ({some})")
-        if differing:
-            notes.append(f"{name}: {differing} categories are described otherwise than before: the first one counts")
-        kinds.append(own)
-    renamed = _with_unique_names(by_key)
-    if renamed:
-        notes.append(f"{len(renamed)} categories have the name of another SKU: theirs has the SKU appended")
-    return [{number: renamed.get(record.id or 0, record) for number, record in own.items()} for own in kinds], notes
-
-
-def _described(record: CategoryRecord) -> CategoryRecord:
-    """A category with the name that people gave it: its own name depends on the set that it was in."""
-    return replace(record, name=record.shown, display_name=record.shown)
-
-
-def _with_unique_names(by_key: Mapping[str, CategoryRecord]) -> dict[int, CategoryRecord]:
-    """The categories whose names others have already, by id, each with a name of its own."""
-    words = {key: record.name for key, record in by_key.items() if record.name is not None}
-    names = unique_names(words.items())
-    return {
-        by_key[key].id or 0: replace(by_key[key], name=name, display_name=by_key[key].shown)
-        for key, name in names.items()
-        if name != words[key]
-    }
 
 
 def _plan(

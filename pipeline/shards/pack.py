@@ -22,6 +22,7 @@ from assets.limits import DATASET_JSON
 from assets.progress import StepProgress
 from dataset.coco_reader import head_of
 from dataset.find import CocoSplit, find_splits
+from dataset.formats.remote import copy_set, remote_location
 from dataset.records import CategoryRecord, Head
 from dataset.shards.index import ShardEntry, write_categories, write_shard
 from dataset.spool import BlockSpool
@@ -67,8 +68,12 @@ class _Part:
     number: int
 
 
-def pack_data(source: Path, location: StoragePath, console: Console, settings: PackSettings = DEFAULTS) -> DataSummary:
-    """Write the data set in `source` as shards; the same call again resumes.
+def pack_data(
+    source: str | Path, location: StoragePath, console: Console, settings: PackSettings = DEFAULTS
+) -> DataSummary:
+    """Write the COCO data set at `source` as shards; the same call again resumes.
+
+    A set in a storage is copied to the cache folder first.
 
     Raises SynthError with everything that is wrong with the data before any shard is written, and where the location
     holds another set.
@@ -76,6 +81,8 @@ def pack_data(source: Path, location: StoragePath, console: Console, settings: P
     if sharded_store(source) is not None:
         hint = "merge sharded sets with 'synth data merge', unpack one with 'synth data unpack'"
         raise SynthError("this data set is sharded already", code="dataset-sharded", where=str(source), hint=hint)
+    remote = remote_location(source)
+    source = Path(source) if remote is None else copy_set(remote, console)
     splits = find_splits(source)
     heads = [head_of(split.file) for split in splits]
     categories = _one_list(splits, heads)

@@ -36,6 +36,16 @@ class ConvertSettings:
 
 
 @dataclass(frozen=True)
+class MergeSettings:
+    """Settings of a merging. format: None for shards if all sets are shards, else COCO."""
+
+    format: Annotated[
+        str | None,
+        Option("Label format of OUT.", "Output", parse="label_format", shown="shards if all sets are, else coco"),
+    ] = None
+
+
+@dataclass(frozen=True)
 class FilterSettings:
     """Which images and products are kept. only: file with a line SPLIT/NAME or NAME for each image.
 

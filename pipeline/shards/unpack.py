@@ -40,6 +40,7 @@ from dataset.storage.path import StoragePath
 from dataset.store import ShardImages, leaves_folder
 from pipeline.run.scene import labels_json
 from pipeline.shards.about import DATASET, AboutShards, read_about
+from pipeline.shards.fresh import is_there
 from pipeline.shards.pack import SHARD_STEP, SHARDS_KEPT, DataSummary, summarise
 
 # Suffixes that end in no image: where they go.
@@ -143,7 +144,7 @@ class _Target:
 
     def add(self, path: Path, content: bytes) -> None:
         """Write a file unless it is there with this very content, from a call that was interrupted."""
-        if not _is_there(path, content):
+        if not is_there(path, content):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, content)
         self.checksums.add(path.relative_to(self.folder).as_posix(), sha256(content))
@@ -154,13 +155,6 @@ class _Target:
         return (
             sample if name == sample.image.file_name else replace(sample, image=replace(sample.image, file_name=name))
         )
-
-
-def _is_there(path: Path, content: bytes) -> bool:
-    try:
-        return path.stat().st_size == len(content) and path.read_bytes() == content
-    except FileNotFoundError:
-        return False
 
 
 def _keep_checksums(folder: Path, checksums: ChecksumSpool) -> None:

@@ -39,7 +39,7 @@ COMMANDS = {
     "data crop FOLDER NEW": "pipeline.shards.crop.crop_data",
     "data diff FOLDER FOLDER": "pipeline.shards.diff.diff_data",
     "data filter FOLDER NEW": "pipeline.shards.choose.filter_data",
-    "data merge FOLDER NEW": "pipeline.shards.merge.merge_data",
+    "data merge FOLDER NEW": "pipeline.shards.unite.merge_sets",
     "data pack FOLDER NEW": "pipeline.shards.pack.pack_data",
     "data sample FOLDER NEW --count 1": "pipeline.shards.choose.sample_data",
     "data split FOLDER NEW": "pipeline.shards.choose.split_data",

@@ -17,7 +17,7 @@ from dataset.formats import FORMATS
 from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageLabels, ImageRecord
 from pipeline.cli.main import main
 from pipeline.shards.convert import convert_data
-from pipeline.shards.diff import diff_data
+from pipeline.shards.diff import Difference, diff_data
 from pipeline.shards.settings import ConvertSettings
 
 QUIET = Console(quiet=True)
@@ -89,7 +89,7 @@ def test_each_change_is_found_once(
     after = {"train": {**BEFORE["train"], **train}, "val": {**BEFORE["val"], **val}}
     summary = diff_data(write_set(tmp_path / "a", BEFORE), write_set(tmp_path / "b", after), QUIET)
     assert (changed(summary.images), changed(summary.boxes)) == (images, boxes)
-    assert len(summary.differences) == sum(images.values()) + sum(boxes.values()) * (images != {"added": 1})
+    assert summary.differences == sum(images.values()) + sum(boxes.values()) * (images != {"added": 1})
 
 
 def test_images_are_followed(tmp_path: Path) -> None:
@@ -97,10 +97,11 @@ def test_images_are_followed(tmp_path: Path) -> None:
     train = {"1.png": BEFORE["train"]["1.png"], "new.png": BEFORE["train"]["2.png"], "4.png": BEFORE["val"]["4.png"]}
     colors = {"new.png": f"#0000{ord('2'):02x}", "1.png": "red"}
     after = write_set(tmp_path / "b", {"train": train}, colors=colors)
-    summary = diff_data(write_set(tmp_path / "a", BEFORE), after, QUIET)
+    told: list[Difference] = []
+    summary = diff_data(write_set(tmp_path / "a", BEFORE), after, QUIET, told.append)
     assert changed(summary.images) == {"changed": 1, "renamed": 1, "in another split": 1, "removed": 1}
     assert not changed(summary.boxes)
-    assert {(one.change, one.image, one.detail) for one in summary.differences} == {
+    assert {(one.change, one.image, one.detail) for one in told} == {
         ("changed", "train/1.png", "other bytes"),
         ("renamed", "train/2.png", "train/new.png"),
         ("in another split", "val/4.png", "train"),
