@@ -40,6 +40,8 @@ EXCEPTIONS = {
     ("assets/files/atomic.py", "json.loads"): "the lock file of a run, for a message",
     ("pipeline/shards/pack.py", "json.loads"): "counts of the spool that this run has written",
     ("dataset/coco_spool.py", "marshal.loads"): "records that this run has written into its own spool",
+    ("pipeline/shards/diff.py", "marshal.loads"): "records that this run has written into its own scratch folder",
+    ("pipeline/shards/crop.py", "json.loads"): "lines that this command has written into its own hidden folder",
     ("pipeline/jobs/estimate/cost.py", "json.loads"): "what this run's own worker has just written",
     ("pipeline/jobs/pilot.py", "json.loads"): "the same",
     ("pipeline/jobs/shard.py", "json.loads"): "the same, and shards behind their receipts",

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeAlias
@@ -155,8 +155,9 @@ class RowJournal:
             return None
         place = self._read.tell()
         line = self._read.readline()
-        if line.endswith(b"\n"):
-            return json.loads(line)
+        with suppress(ValueError):
+            if line.endswith(b"\n"):
+                return list(json.loads(line))
         self._read.close()
         self._read = None
         self._write.seek(place)

@@ -148,7 +148,8 @@ def _files_below(path: Path) -> Iterator[tuple[str, int, int]]:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):  # links may go round in circles
-            yield from ((f"{entry.name}/{name}", *state) for name, *state in _files_below(Path(entry.path)))
+            below = _files_below(Path(entry.path))
+            yield from ((f"{entry.name}/{name}", size, changed) for name, size, changed in below)
         elif entry.is_file() and not entry.name.startswith("."):
             status = entry.stat()
             yield entry.name, status.st_size, status.st_mtime_ns
