@@ -17,6 +17,14 @@ SHOP = "shop"
 FOLDERS = ("images", "scenes", "labels")
 # Of the files in each folder; those of depth, normals and ids are PNG.
 SUFFIXES = {"images": ".jpg", "scenes": ".json", "labels": ".json", SHOP: ".json"}
+# What `synth render` writes beside the images: suffix in the tar of a shard, folder on disk.
+BESIDE = {
+    "depth.png": "depth",
+    "normals.png": "normals",
+    "ids.png": "ids",
+    f"{SHOP}.json": SHOP,
+    "scene.json": "scenes",
+}
 
 
 @dataclass(frozen=True)

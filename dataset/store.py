@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -16,12 +16,12 @@ from assets.limits import DATASET_IMAGES, DATASET_INSTANCES, DATASET_JSON, IMAGE
 from dataset.coco_reader import head_of, images_of, objects_of
 from dataset.coco_spool import spool_records, spooled_labels
 from dataset.find import CocoSplit, find_splits
-from dataset.layout import SHOP, Layout, stem_in
+from dataset.layout import BESIDE, SHOP, Layout, stem_in
 from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageLabels
 from dataset.shards.index import ShardEntry, has_index, read_categories, read_index, tar_name
 from dataset.shards.parts import read_part
 from dataset.shards.tar import image_suffix, read_samples
-from dataset.shop import SHOP_MEMBER, ShopRecords
+from dataset.shop import ShopRecords
 from dataset.spool import BlockSpool
 from dataset.storage.path import StoragePath
 from dataset.values import whole_number
@@ -34,13 +34,14 @@ AT_ONCE = 1024
 class StoredImage:
     """An image with its labels. data: its file, or the content of it. where: location for messages.
 
-    shop: the same of its labels of shops, None if it has none.
+    beside: the same of what `synth render` stores beside it, by folder: depth, normals, ids, shop, scenes. A path may
+    name a file that is not there.
     """
 
     labels: ImageLabels
     data: bytes | Path
     where: str
-    shop: bytes | Path | None = None
+    beside: Mapping[str, bytes | Path] = field(default_factory=dict)
 
     def read(self) -> bytes:
         """Read the image file. Raises SynthError if it cannot be read."""
@@ -48,10 +49,16 @@ class StoredImage:
 
     def read_shop(self) -> ShopRecords | None:
         """Read the labels of shops, if it has any. Raises SynthError if they are damaged."""
-        data = self.shop
-        if isinstance(data, Path):
-            data = read_file(data, DATASET_JSON, "labels of a shop") if data.is_file() else None
+        data = self.read_beside(SHOP)
         return None if data is None else ShopRecords.parse(data, self.where)
+
+    def read_beside(self, folder: str) -> bytes | None:
+        """Read what is stored beside it in a folder, None without any. Raises SynthError if it cannot be read."""
+        data = self.beside.get(folder)
+        if isinstance(data, Path):
+            limit = DATASET_JSON if data.suffix == ".json" else IMAGE_BYTES
+            return read_file(data, limit, "a file beside an image") if data.is_file() else None
+        return data
 
 
 class DataPart(Protocol):
@@ -109,6 +116,10 @@ def sharded_store(source: str | Path) -> ShardStore | None:
     """Open the sharded data set at `source`; None if there is no index of shards."""
     location = StoragePath(str(source))
     return None if Path(source).is_file() or not has_index(location) else ShardStore(location)
+
+
+def _beside(layout: Layout, stem: str) -> Mapping[str, Path]:
+    return {folder: layout.file(folder, stem) for folder in BESIDE.values()}
 
 
 def leaves_folder(name: str) -> bool:
@@ -215,7 +226,7 @@ class CocoPart:
                 hint=hint,
             )
         path = self.source.images / name.replace("\\", "/")
-        return StoredImage(labels, path, str(path), Layout(self.source.root).file(SHOP, stem_in(name)))
+        return StoredImage(labels, path, str(path), _beside(Layout(self.source.root), stem_in(name)))
 
 
 @dataclass(frozen=True)
@@ -256,7 +267,7 @@ class RenderedStore:
             if only is None or place in only:
                 layout = Layout(self.folder)
                 path = layout.image(file.stem)
-                yield StoredImage(_read_labels(file), path, str(path), layout.file(SHOP, file.stem))
+                yield StoredImage(_read_labels(file), path, str(path), _beside(layout, file.stem))
 
 
 def _read_labels(file: Path) -> ImageLabels:
@@ -329,4 +340,5 @@ class ShardImages:
             if only is None or place in only:
                 where = f"{self.location.locate(tar_name(self.entry.name))}, {sample.stem}"
                 image = sample.files[image_suffix(sample.files, sample.image, where)]
-                yield StoredImage(sample.labels, image, where, sample.files.get(SHOP_MEMBER))
+                beside = {BESIDE[suffix]: data for suffix, data in sample.files.items() if suffix in BESIDE}
+                yield StoredImage(sample.labels, image, where, beside)

@@ -30,7 +30,7 @@ ORDER = {
     "assets": (
         *("demo", "color", "error_codes", "errors", "interrupt", "limits", "machine", "options", "plurals"),
         *("plugins", "progress"),
-        *("files", "catalog", "planogram", "mesh", "packages", "props", "backdrops", "fixtures", "library"),
+        *("files", "pages", "catalog", "planogram", "mesh", "packages", "props", "backdrops", "fixtures", "library"),
     ),
     "assets/packages": ("packshots", "facts", "print", "shapes", "kinds", "build", "store"),
     "dataset": (
@@ -60,7 +60,7 @@ ORDER = {
     "detectors/recognition": ("settings", "embedder", "gallery"),
     "pipeline": (
         *("workers", "run", "preview", "products", "planograms", "target", "gallery", "shards", "refine", "jobs"),
-        *("verify", "stream", "gap", "tune", "experiments", "doctor", "cli"),
+        *("verify", "stream", "gap", "tune", "experiments", "view", "doctor", "cli"),
         "__main__",
     ),
     "pipeline/refine": (

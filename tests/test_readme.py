@@ -29,6 +29,7 @@ TASKS = (
     "products",
     "render",
     "verify",
+    "view",
     "shops",
     "planograms",
     "jobs",

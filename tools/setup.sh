@@ -14,6 +14,8 @@ fi
 libraries=(libegl1 libegl-mesa0 libgl1-mesa-dri)
 # Blender's module is linked against these, though it opens no window.
 libraries+=(libgl1 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1)
+# Tests look at the pages in a browser; that of the system, since a browser of Playwright's own would have to be fetched.
+[[ "$requirement" == *dev* ]] && libraries+=(chromium)
 missing=()
 if command -v dpkg-query >/dev/null; then
   for library in "${libraries[@]}"; do

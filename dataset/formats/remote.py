@@ -73,16 +73,18 @@ class RemotePart(CocoPart):
             yield from side_by_side(self._read, [self.stored(one) for one in some])
 
     def _read(self, stored: StoredImage) -> StoredImage:
-        assert isinstance(stored.data, Path) and isinstance(stored.shop, Path)
-        shop = None
+        shop = stored.beside[SHOP]
+        assert isinstance(stored.data, Path) and isinstance(shop, Path)
+        # Depth, normals, ids and scenes stay where they are: most readers ask for none of them.
+        beside = dict[str, bytes]()
         if self.marked:
             with suppress(FileNotFoundError):
-                shop = self.location.read(_name_in(stored.shop, self.copy))
+                beside[SHOP] = self.location.read(_name_in(shop, self.copy))
         name = _name_in(stored.data, self.copy)
         where = self.location.locate(name)
         try:
             IMAGE_BYTES.check(self.location.size(name), where)
-            return replace(stored, data=self.location.read(name), where=where, shop=shop)
+            return replace(stored, data=self.location.read(name), where=where, beside=beside)
         except FileNotFoundError as error:
             raise SynthError("an image is missing", code="file-missing", where=where) from error
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assets.files.atomic import write_atomic
+from assets.pages.templates import open_templates
 from assets.plurals import count_of, counts_of
 from detectors.bench.plots import Value, plot_sizes, plot_speed, plot_variation
 from detectors.bench.published import PUBLISHED
@@ -20,7 +21,6 @@ from detectors.bench.run import ROWS, BenchResult
 from detectors.bench.settings import STEPS
 from detectors.bench.table import columns_of, pareto_front, setting_text, sort_rows, table_csv
 from detectors.bench.work import PAGE as ROW_PAGE
-from detectors.evaluate.page.templates import open_templates
 from detectors.evaluate.report import json_text
 
 PAGE, TABLE, CONTENT = "index.html", "bench.csv", "bench.json"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from assets.files.atomic import write_atomic
+from assets.pages.templates import open_templates
 from assets.progress import StepProgress
 from dataset.find import find_splits
 from detectors.augment.fit import fit
@@ -20,7 +21,6 @@ from detectors.data.image_set import ImageSet
 from detectors.data.prepare import read_one
 from detectors.data.sample import Sample
 from detectors.data.settings import DataSettings
-from detectors.evaluate.page.templates import open_templates
 from detectors.evaluate.report import json_text
 from detectors.explain.filters import TopPatch, as_input, top_patches
 from detectors.explain.maps import FeatureLevel, feature_levels

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.refine.settings import RefineSettings
     from pipeline.run.settings import RunSettings
     from pipeline.verify.settings import VerifySettings
+    from pipeline.view.settings import ViewSettings
 
 
 @click.command(
@@ -45,6 +46,37 @@ def render(settings: RunSettings) -> None:
     report(summary)
     print_summary(console, summary)
     sys.exit(exit_code() if summary.interrupted else 1 if summary.failures else 0)
+
+
+@click.command(
+    cls=Command,
+    uses={"settings": Use("pipeline.view.settings:ViewSettings")},
+    reports=True,
+    examples=(
+        "synth view data/synth",
+        "synth view data/synth --predictions runs/a --real photos/ --out pages",
+        "synth view data/one --other data/two --serve",
+    ),
+)
+def view(settings: ViewSettings) -> None:
+    """Write static pages that show the data set DIR: all its pictures to filter and select, each with its layers.
+
+    DIR is a folder or file in any label format, a folder of photographs, or shards. The same command again brings the
+    pages up to date.
+    """
+    from pipeline.view.build import build_view, print_view, summarize_view
+
+    console = open_console()
+    summary = build_view(settings, console)
+    report(summarize_view(summary))
+    print_view(summary, console)
+    if settings.serve:
+        from pipeline.view.serve import open_server
+
+        server, url = open_server(summary.page, summary.folders, settings.port)
+        click.echo(f"serving {url} until interrupted")
+        with server:
+            server.serve_forever()
 
 
 @click.command(cls=Command, uses={"settings": Use("pipeline.verify.settings:VerifySettings")}, reports=True)
@@ -115,4 +147,4 @@ def refine(settings: RefineSettings) -> None:
     sys.exit(exit_code() if result.interrupted else 0)
 
 
-COMMANDS: tuple[click.Command, ...] = (render, verify, preview, refine)
+COMMANDS: tuple[click.Command, ...] = (render, verify, view, preview, refine)

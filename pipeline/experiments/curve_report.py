@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.files.atomic import write_atomic
+from assets.pages.templates import open_templates
 from assets.plurals import count_of, counts_of
 from detectors.evaluate.metrics.bootstrap import Interval
-from detectors.evaluate.page.templates import open_templates
 from detectors.evaluate.report import json_text
 from pipeline.experiments.curve import PhotoCurve
 from pipeline.experiments.points import CurvePoint

@@ -13,11 +13,11 @@ from rich.table import Table
 
 from assets.files.atomic import write_atomic
 from assets.files.image_input import open_image
+from assets.pages.templates import open_templates
 from assets.plurals import counts_of
 from dataset.coco_reader import read_content
 from dataset.find import find_splits
 from detectors.evaluate.metrics.bootstrap import Interval
-from detectors.evaluate.page.templates import open_templates
 from detectors.evaluate.report import json_text
 from pipeline.experiments.advice import next_steps
 from pipeline.experiments.curve_report import range_text, value_text

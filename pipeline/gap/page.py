@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from assets.files.atomic import write_atomic
-from detectors.evaluate.page.templates import open_templates
+from assets.pages.templates import open_templates
 from pipeline.gap.advice import KeyAdvice
 from pipeline.gap.calibration import Calibration
 from pipeline.gap.distance import FactorDistance

@@ -11,8 +11,8 @@ import numpy as np
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
+from assets.pages.templates import open_templates
 from assets.plurals import counts_of
-from detectors.evaluate.page.templates import open_templates
 from pipeline.refine.journal import OutcomeList
 from pipeline.refine.picture import PictureOutcome
 from pipeline.refine.report import REASONS, WEAKNESSES, naming_text

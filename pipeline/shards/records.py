@@ -12,24 +12,15 @@ import numpy as np
 from assets.limits import IMAGE_BYTES, read_file
 from dataset.coco_spool import spool_records, spooled_labels
 from dataset.find import CocoSplit
-from dataset.layout import SHOP, Layout, stem_in
+from dataset.layout import BESIDE, Layout, stem_in
 from dataset.problems import Problems, check_usable
 from dataset.records import AnnotationRecord, ImageLabels, ImageRecord
 from dataset.shards.index import ShardSample
 from dataset.shards.tar import IMAGES
-from dataset.shop import SHOP_MEMBER
 from dataset.spool import BlockSpool
 from dataset.store import leaves_folder
 from dataset.values import short, whole_number
 
-# What `synth render` writes beside the images: suffix in the tar, folder on disk.
-BESIDE = {
-    "depth.png": "depth",
-    "normals.png": "normals",
-    "ids.png": "ids",
-    SHOP_MEMBER: SHOP,
-    "scene.json": "scenes",
-}
 # Stems that every tar reader takes apart as we do: up to the first dot.
 STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from assets.files.atomic import write_atomic
-from detectors.evaluate.page.templates import open_templates
+from assets.pages.templates import open_templates
 from pipeline.target.charts import (
     CHART_HEIGHT,
     CHART_WIDTH,

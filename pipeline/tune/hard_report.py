@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.files.atomic import write_atomic
-from detectors.evaluate.page.templates import open_templates
+from assets.pages.templates import open_templates
 from pipeline.target.charts import data_url
 from pipeline.tune.concentrations import Concentration
 from pipeline.tune.conditions import CONDITIONS, THIRDS

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from assets.files.atomic import write_atomic
+from assets.pages.templates import open_templates
 from detectors.data.image_set import ImageSet, Predictions
 from detectors.evaluate.metrics.compare import Comparison
 from detectors.evaluate.metrics.curves import Curve
 from detectors.evaluate.page.about import About
 from detectors.evaluate.page.examples import plot_examples
 from detectors.evaluate.page.images import CONFUSED, LEFT_OUT, MISSED, NOTHING, RIGHT
-from detectors.evaluate.page.templates import open_templates
 from detectors.evaluate.report import Report
 
 IMAGE_FOLDER = "pictures"
@@ -166,7 +166,7 @@ def _extremes(comparison: Comparison) -> list[Any]:
 
 
 def _render(template: str, **values: Any) -> str:
-    environment = open_templates()
+    environment = open_templates(__package__)
     environment.filters |= {"share": _share, "grade": _grade, "signed": _signed, "width": _width}
     colors = {"right": RIGHT, "confused": CONFUSED, "missed": MISSED, "nothing": NOTHING, "left_out": LEFT_OUT}
     css = {name: f"rgb({red} {green} {blue})" for name, (red, green, blue) in colors.items()}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assets.files.atomic import write_atomic
+from assets.pages.templates import open_templates
 from dataset.review.table import COLUMNS, write_rows
-from detectors.evaluate.page.templates import open_templates
 from detectors.recognition.gallery.decision import Decision, Verdict
 from detectors.recognition.gallery.open import Gallery
 from detectors.recognition.gallery.photos import check_photo, photo_path

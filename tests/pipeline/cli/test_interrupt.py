@@ -90,6 +90,7 @@ COMMANDS = {
     "train --real FILE --out NEW": "detectors.training.run.run_training",
     "tune --recipe tabletop --real FOLDER --demo --out NEW": "pipeline.tune.run.tune_recipe",
     "verify FOLDER": "pipeline.verify.run.verify_set",
+    "view FOLDER --out NEW": "pipeline.view.build.build_view",
 }
 # Commands that ask whether to stop where this test does not get: the first signal is theirs, the second ends them.
 ASKING = (

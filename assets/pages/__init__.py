@@ -1,0 +1,1 @@
+"""What the pages that are written share: their base template and their look."""

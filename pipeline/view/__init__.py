@@ -1,0 +1,1 @@
+"""`synth view`: static pages that show a data set: a grid to filter, each picture with its layers, distributions."""

@@ -1,0 +1,166 @@
+"""Building of the pages: pictures read in order, pieces made by worker processes, the index written last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from assets.errors import SynthError
+from assets.files.atomic import lock_folder
+from assets.machine import usable_cores
+from assets.plurals import count_of, counts_of
+from assets.progress import StepProgress
+from dataset.store import DataStore, StoredImage
+from pipeline.shards.workers import map_shards
+from pipeline.view.index import CategoryTable, SetIndex
+from pipeline.view.page import PAGE, write_pages
+from pipeline.view.pieces import FILES, PICTURES, PieceTask, make_piece
+from pipeline.view.settings import ViewSettings
+from pipeline.view.source import open_set
+
+# Processes: more than these wait for the one that reads the labels.
+MAX_USEFUL = 8
+SHOWN_PROBLEMS = 10
+
+
+@dataclass(frozen=True)
+class SetSummary:
+    """What was shown of a set. made: pieces that were not there before. problems: pictures that cannot be read.
+
+    folders: that files of its pictures lie in.
+    """
+
+    where: str
+    images: int
+    annotations: int
+    pieces: int
+    made: int
+    problems: tuple[str, ...]
+    folders: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class ViewSummary:
+    """The pages that were built. page: the first one."""
+
+    page: Path
+    sets: tuple[SetSummary, ...]
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders that files of pictures lie in."""
+        return tuple(folder for one in self.sets for folder in one.folders)
+
+
+def build_view(settings: ViewSettings, console: Console) -> ViewSummary:
+    """Write the pages of a data set, or bring those of an earlier call up to date.
+
+    Raises SynthError if there is nothing to show, or the folder holds something else.
+    """
+    out = settings.out
+    stores = {"a": open_set(settings.data, settings.images)}
+    if settings.other is not None:
+        stores["b"] = open_set(settings.other)
+    _check_folder(out)
+    with lock_folder(out):
+        sets = tuple(_build_set(key, store, settings, console) for key, store in stores.items())
+        write_pages(out, list(stores))
+    return ViewSummary(out / PAGE, sets)
+
+
+def _check_folder(out: Path) -> None:
+    if out.is_dir() and any(out.iterdir()) and not (out / "data").is_dir() and not (out / ".lock").exists():
+        raise SynthError(
+            "the output folder holds something else",
+            code="output-not-empty",
+            where=str(out),
+            expected="a new folder, or one of 'synth view'",
+            hint="give another --out",
+        )
+
+
+def _build_set(key: str, store: DataStore, settings: ViewSettings, console: Console) -> SetSummary:
+    folder = settings.out / "data" / key
+    folder.mkdir(parents=True, exist_ok=True)
+    total = sum(part.count for part in store.parts)
+    if not total:
+        raise SynthError("the data set has no images", code="dataset-empty", where=store.where)
+    index, made, problems = SetIndex(CategoryTable(store.categories)), 0, list[str]()
+    tasks = _tasks(key, store, index, settings)
+    workers = settings.workers or min(usable_cores(), MAX_USEFUL)
+    with StepProgress(console, f"showing {store.where}", total=total, unit="images") as progress:
+        for piece in map_shards(make_piece, tasks, min(workers, -(-total // PICTURES))):
+            index.add_piece(piece)
+            made += piece.made
+            problems += piece.problems
+            progress.advance(count=len(piece.sizes))
+    _remove_others(folder, len(index.sizes))
+    boxes = index.write(folder, key, Path(store.where).name or store.where)
+    return SetSummary(
+        store.where,
+        len(index.names),
+        int(boxes.counts.sum()),
+        len(index.sizes),
+        made,
+        tuple(problems),
+        tuple(sorted(index.folders)),
+    )
+
+
+def _tasks(key: str, store: DataStore, index: SetIndex, settings: ViewSettings) -> Iterator[PieceTask]:
+    """Yield the pieces of a set in order, and take each image into the index."""
+    make = partial(PieceTask, settings.out, key)
+    number, images, labels = 0, list[StoredImage](), list[list[int]]()
+    for part in store.parts:
+        for stored in part.stored_images():
+            images.append(stored)
+            labels.append(index.add(part.split, stored))
+            if len(images) == PICTURES:
+                yield make(number, images, labels, settings.copy)
+                number, images, labels = number + 1, [], []
+    if images:
+        yield make(number, images, labels, settings.copy)
+
+
+def _remove_others(folder: Path, pieces: int) -> None:
+    """Delete the pieces of a larger set that was shown before."""
+    for file in folder.iterdir():
+        name = FILES.fullmatch(file.name)
+        if name is not None and int(name[2]) >= pieces:
+            file.unlink()
+
+
+@dataclass(frozen=True)
+class ViewNumbers:
+    """What --json prints of the pages. unreadable: pictures that cannot be read."""
+
+    page: str
+    images: int
+    annotations: int
+    pieces: int
+    made: int
+    unreadable: int
+
+
+def summarize_view(summary: ViewSummary) -> ViewNumbers:
+    """Return the numbers of all sets together."""
+    counts = [(one.images, one.annotations, one.pieces, one.made, len(one.problems)) for one in summary.sets]
+    return ViewNumbers(str(summary.page), *(sum(column) for column in zip(*counts, strict=True)))
+
+
+def print_view(summary: ViewSummary, console: Console) -> None:
+    """Print what was built, and which pictures cannot be read."""
+    for one in summary.sets:
+        for line in one.problems[:SHOWN_PROBLEMS]:
+            console.print(f"cannot be read: {line}", highlight=False, markup=False)
+        if len(one.problems) > SHOWN_PROBLEMS:
+            rest = f"and {len(one.problems) - SHOWN_PROBLEMS} more: 'synth verify' lists all"
+            console.print(rest, highlight=False, markup=False)
+        kept = "" if one.made == one.pieces else f"; {one.pieces - one.made} of {count_of(one.pieces, 'piece')} existed"
+        counts = counts_of(image=one.images, annotation=one.annotations)
+        console.print(f"{one.where}: {counts}{kept}", highlight=False, markup=False)
+    console.print(f"open {summary.page}", highlight=False, markup=False)
