@@ -157,3 +157,31 @@ def test_the_list_of_examples_is_whole() -> None:
         line.split("](")[1].split(")")[0] for line in (EXAMPLES / "README.md").read_text().splitlines() if "](" in line
     }
     assert listed == {file.name for file in EXAMPLES.iterdir() if file.is_file()} - {"README.md"}
+
+
+@pytest.mark.trains
+def test_train_torchvision(tmp_path: Path) -> None:
+    """Of the sets that `synth` writes, with and without splits, ignored products and images without any."""
+    labels = write_shapes(tmp_path / "set" / "annotations", 6, seed=0)
+    content = json.loads(labels.read_text())
+    first = content["images"][0]["id"]
+    for row in content["annotations"]:
+        row["ignore"] = int(row["image_id"] == first)
+        row["bbox"] = [float(side) for side in row["bbox"]]  # as in rendered sets; torchvision keeps integers
+    (labels.parent / "instances_train.json").write_text(json.dumps(content))
+    (labels.parent / "images").rename(tmp_path / "set" / "images")
+    module = load_example("interop/train_torchvision")
+    images = module.read_images(tmp_path / "set")
+    assert len(images) == 5
+    shown = content["images"][1]
+    wanted = [row for row in content["annotations"] if row["image_id"] == shown["id"]]
+    scale = np.array([320 / shown["width"], 320 / shown["height"]] * 2)
+    corners = [[x, y, x + width, y + height] for x, y, width, height in (row["bbox"] for row in wanted)]
+    np.testing.assert_allclose(images[0][1]["boxes"].numpy(), corners * scale, rtol=1e-4)
+    assert images[0][1]["labels"].tolist() == [row["category_id"] for row in wanted]
+    losses = module.main(tmp_path / "set", steps=2, batch=2)
+    assert len(losses) == 2 and np.isfinite(losses).all()
+    (tmp_path / "set" / "images").rename(tmp_path / "train")
+    (tmp_path / "set" / "images").mkdir()
+    (tmp_path / "train").rename(tmp_path / "set" / "images" / "train")
+    assert len(module.read_images(tmp_path / "set")) == 5
