@@ -88,6 +88,7 @@ RECIPE_VALUES = Limit("values in a recipe, those that aliases repeat included", 
 DATA_YAML_BYTES = Limit("bytes of data.yaml of a YOLO data set", 64 * MIB)
 DATA_YAML_VALUES = Limit("values in data.yaml of a YOLO data set", 8_000_000)
 
+IMAGE_LIST = Limit("bytes of a list of images", 1024 * MIB, SPLIT)
 LABEL_FILE = Limit("bytes of a file with labels of one image", 64 * MIB)
 LABELS_FILE = Limit("bytes of a file with labels of many images", 16 * 1024 * MIB, SPLIT)
 DATASET_JSON = Limit("bytes of dataset.json, or of an image's labels or scene", 256 * MIB)

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from assets.limits import IMAGE_LIST, read_file
 from dataset.records import CategoryRecord, Head, ImageLabels
 from dataset.store import DataPart, DataStore, StoredImage
 
 Change = Callable[[ImageLabels], ImageLabels]
 # Of an image and an annotation.
 Ids = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """Images by name. lines: SPLIT/NAME, or NAME for the images of that name in all splits."""
+
+    lines: frozenset[str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the lines, in whatever order they stand."""
+        return hashlib.sha256("\n".join(sorted(self.lines)).encode(errors="replace")).hexdigest()
+
+    def has(self, split: str, name: str | None) -> bool:
+        """Whether an image is listed. name: as its record gives it."""
+        return name is not None and (name in self.lines or f"{split}/{name}" in self.lines)
+
+
+def read_list(file: Path) -> ImageList:
+    """Read a list of images, a line for each, such as `synth view` exports. Raises SynthError if it cannot be read."""
+    lines = read_file(file, IMAGE_LIST, "the list of images").decode(errors="replace").splitlines()
+    return ImageList(frozenset(line.strip() for line in lines if line.strip()))
 
 
 def unchanged(labels: ImageLabels) -> ImageLabels:

@@ -163,12 +163,17 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _split_of(file: Path, images: Path | None, is_file: Callable[[Path], bool]) -> CocoSplit:
-    name = file.parent.name if file.name == "_annotations.coco.json" else file.stem.removeprefix("instances_")
     check_file(file, COCO_BYTES, "the COCO file")
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
     named = [image.file_name for image in islice(images_of(file), MAX_NAMES) if image.file_name is not None]
     found = find_images(file, named, given=images, is_file=is_file)
-    return CocoSplit(name if SPLIT.fullmatch(name) else "train", file, root, found)
+    return CocoSplit(split_name(file), file, root, found)
+
+
+def split_name(file: Path) -> str:
+    """Return the split that a COCO file is named after, "train" where its name cannot be one."""
+    name = file.parent.name if file.name == "_annotations.coco.json" else file.stem.removeprefix("instances_")
+    return name if SPLIT.fullmatch(name) else "train"
 
 
 def find_images(

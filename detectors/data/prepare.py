@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,17 +11,27 @@ import numpy as np
 
 from assets.errors import SynthError
 from assets.plurals import count_of, counts_of
-from dataset.find import CocoSource, has_split, open_source
+from dataset.chosen import ImageList, read_list
+from dataset.find import CocoSource, has_split, open_source, split_name
 from dataset.identity import DataIdentity, check_shards, identify
 from dataset.problems import Problems, check_usable
 from dataset.shards.index import INDEX, ShardEntry
 from dataset.storage.path import StoragePath
+from dataset.values import whole_number
 from detectors.data.class_match import match_classes
 from detectors.data.hold_out import images_also_in, split_real
 from detectors.data.image_set import Classes, ImageSet
 from detectors.data.read_coco import read_images
 from detectors.data.settings import REAL, DataSettings
-from detectors.data.shard_prepare import extract_validation, open_shards, shards_at, shards_digest, shards_have
+from detectors.data.shard_prepare import (
+    extract_validation,
+    keep_listed,
+    none_listed,
+    open_shards,
+    shards_at,
+    shards_digest,
+    shards_have,
+)
 from detectors.data.source import ImageSource, LiveCounts, LiveSource
 
 TRAINING_SPLITS = ("train",)
@@ -143,7 +153,11 @@ def _read(
         skip_bad=settings.skip_bad,
         boxes=settings.boxes,
     )
-    return _Read(None, images, problems, _identity_of(location, images.shards), str(location))
+    identity = _identity_of(location, images.shards)
+    if settings.only is not None:
+        listed = read_list(settings.only)
+        images, identity = keep_listed(images, listed), _restricted(identity, listed)
+    return _Read(None, images, problems, identity, str(location))
 
 
 def _read_live(source: LiveSource) -> _Read:
@@ -162,11 +176,35 @@ def _read_plain(
     name: str, path: Path, splits: Sequence[str], settings: DataSettings, *, group_key: str | None = None
 ) -> _Read:
     source = open_source(path, name=name, splits=splits, images=settings.images)
+    identity = identify(source)
+    if settings.only is not None:
+        listed = read_list(settings.only)
+        source = _only_listed(source, listed)
+        identity = _restricted(identity, listed)
     problems = Problems(f"{name} ({source.file.name})")
     # Rendered sets are grouped by scene.
     key = None if source.content.rendered else group_key
     images = read_images(source, problems, group_key=key, kind=settings.boxes)
-    return _Read(source, images, problems, identify(source), str(source.file))
+    return _Read(source, images, problems, identity, str(source.file))
+
+
+def _only_listed(source: CocoSource, listed: ImageList) -> CocoSource:
+    """Return the source with the listed images alone. Raises SynthError if it has none of them."""
+    content, split = source.content, split_name(source.file)
+    images = [image for image in content.images if listed.has(split, image.file_name)]
+    if not images:
+        raise none_listed(str(source.file), [f"{split}/{image.file_name}" for image in content.images[:3]])
+    # Annotations of unknown images stay: they are a mistake of the file, which is reported.
+    numbers, kept = ({whole_number(one.value("id")) for one in some} for some in (content.images, images))
+    dropped = numbers - kept
+    annotations = [one for one in content.annotations if whole_number(one.value("image_id")) not in dropped]
+    return replace(source, content=replace(content, images=images, annotations=annotations))
+
+
+def _restricted(identity: DataIdentity, listed: ImageList) -> DataIdentity:
+    """Return the identity of a set of which the listed images alone are used."""
+    digest = f"{identity.digest} {listed.digest}"
+    return replace(identity, digest=digest, sizes=digest)
 
 
 def _distinct_hashes(reads: Sequence[_Read]) -> dict[str, str]:
@@ -270,7 +308,7 @@ def _read_held(path: Path | StoragePath, splits: Sequence[str], settings: DataSe
     """Read a validation set into memory; of a set in shards only some images."""
     location = shards_at(path)
     file = Path(str(path)) if location is None else extract_validation(location, splits)
-    return _read_plain("val", file, splits, settings)
+    return _read_plain("val", file, splits, replace(settings, only=None))
 
 
 def _note_leaks(read: _Read, held: _Read | None) -> None:

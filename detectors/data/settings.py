@@ -23,6 +23,10 @@ TAKEN_NAMES = (REAL, "val", "validation")
 ImageFolder = Annotated[
     Path | None, Option("Folder of the images, if they are not beside their JSON.", "Data", exists="folder")
 ]
+OnlyListed = Annotated[
+    Path | None,
+    Option("Only images listed in this file, a line SPLIT/NAME or NAME for each.", "Data", exists="file"),
+]
 SkipBad = Annotated[bool, Option("Skip unusable records and count them.", "Data")]
 # Around the visible pixels, or around the whole product, hidden pixels as well.
 BoxKind = Literal["visible", "amodal"]
@@ -34,8 +38,8 @@ class DataSettings:
     """Settings of the data of a training. synthetic: (name, path) of each source.
 
     real_fraction, hold_out: fractions of the real photos, in whole groups. images: folder searched for images before
-    the usual ones. classes: all, those that all sets have in common, or the single class "product". boxes: of all sets.
-    cache_bytes: disk space for remote shards.
+    the usual ones. only: list of the images to train on, of all sets. classes: all, those that all sets have in
+    common, or the single class "product". boxes: of all sets. cache_bytes: disk space for remote shards.
     """
 
     synthetic: Annotated[
@@ -58,6 +62,7 @@ class DataSettings:
     classes: Annotated[ClassChoice, Option("Classes of any set, only common ones, or one class for all.", "Data")] = (
         "all"
     )
+    only: OnlyListed = None
     boxes: Boxes = "visible"
     skip_bad: SkipBad = False
     cache_bytes: Annotated[

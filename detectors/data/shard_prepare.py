@@ -13,6 +13,7 @@ from assets.errors import SynthError
 from assets.files.atomic import lock_folder, write_atomic
 from assets.files.models import Count, FileModel, read_model
 from assets.limits import DATASET_JSON
+from dataset.chosen import ImageList
 from dataset.coco_writer import write_coco
 from dataset.identity import check_shards
 from dataset.problems import Problems
@@ -52,6 +53,8 @@ class ShardsFile(FileModel):
     cache_bytes: Count
     skip_bad: bool
     boxes: BoxKind = "visible"
+    # Of each shard, where not all images are used.
+    kept: tuple[tuple[Count, ...], ...] | None = None
 
 
 def shards_at(path: Path | StoragePath) -> StoragePath | None:
@@ -108,6 +111,28 @@ def open_shards(
     )
 
 
+def keep_listed(shards: ShardSet, listed: ImageList) -> ShardSet:
+    """Return the set with the listed images alone, whose labels are read. Raises SynthError if it has none of them."""
+    kept, names = [], list[str]()
+    for entry in shards.shards:
+        images = read_part(shards.root, entry).images
+        kept.append(np.flatnonzero([listed.has(entry.split, image.file_name) for image in images]).astype(np.int64))
+        names += [f"{entry.split}/{image.file_name}" for image in images[: 3 - len(names)]]
+    if not any(len(places) for places in kept):
+        raise none_listed(str(shards.root), names)
+    return replace(shards, kept=tuple(kept))
+
+
+def none_listed(where: str, names: Sequence[str]) -> SynthError:
+    """Return the error for a set of which no image is listed. names: of some of its images."""
+    return SynthError(
+        "no image of the data set is in the list of --only",
+        code="images-missing",
+        where=where,
+        expected=f"lines such as {', '.join(names)}",
+    )
+
+
 def reopen_shards(folder: Path) -> ShardSet:
     """Open a sharded set saved by `ShardSet.save`. Raises SynthError if it cannot be used."""
     head = read_model(ShardsFile, folder / SHARDS, DATASET_JSON, "the data of the run", hint=AGAIN)
@@ -120,6 +145,10 @@ def reopen_shards(folder: Path) -> ShardSet:
         skip_bad=head.skip_bad,
         boxes=head.boxes,
     )
+    if head.kept is not None:
+        if len(head.kept) != len(found.shards):
+            raise SynthError("the data of the run are damaged", code="content-invalid", where=str(folder / SHARDS))
+        found = replace(found, kept=tuple(np.array(kept, np.int64) for kept in head.kept))
     return found.relabelled(stored_classes(head.keys, head.names, folder / SHARDS))
 
 

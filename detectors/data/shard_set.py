@@ -43,7 +43,8 @@ class ShardSet:
     own, own_label: the set's own classes, and category id -> its label among them. label_of: own label -> label in
     `classes`, IGNORED if it has none. sizes: (n, 2) int32, width and height of some of the images. masks, keypoints:
     whether all annotations of these have some. rendered: whether `synth` rendered them. skip_bad: skip unusable
-    annotations instead of raising. boxes: around visible pixels or whole products.
+    annotations instead of raising. boxes: around visible pixels or whole products. kept: positions (n,) int64 in each
+    shard of the images that are used, None for all.
     """
 
     name: str
@@ -61,16 +62,21 @@ class ShardSet:
     boxes: BoxKind = "visible"
     window: int = WINDOW
     keypoints: bool = False
+    kept: tuple[NDArray[np.int64], ...] | None = None
     first: NDArray[np.int64] = field(init=False)
     _reader: ShardReader = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        counts = [shard.images for shard in self.shards]
+        counts = [len(self.positions(shard)) for shard in range(len(self.shards))]
         object.__setattr__(self, "first", np.cumsum([0, *counts], dtype=np.int64))
         object.__setattr__(self, "_reader", ShardReader(self.root, self.shards, self.cache, 2 * self.window))
 
     def __len__(self) -> int:
         return int(self.first[-1])
+
+    def positions(self, shard: int) -> NDArray[np.int64]:
+        """Return the positions (n,) in a shard of the images that are used."""
+        return np.arange(self.shards[shard].images) if self.kept is None else self.kept[shard]
 
     @property
     def windows(self) -> Windows:
@@ -121,6 +127,7 @@ class ShardSet:
             "cache_bytes": self.cache.most,
             "skip_bad": self.skip_bad,
             "boxes": self.boxes,
+            "kept": None if self.kept is None else [places.tolist() for places in self.kept],
         }
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / SHARDS, json.dumps(head, ensure_ascii=False).encode())
@@ -158,7 +165,7 @@ class ShardSet:
     def _find(self, index: int) -> tuple[int, int]:
         """Return the shard of an image, and its index in that shard."""
         shard = int(np.searchsorted(self.first, index, "right")) - 1
-        return shard, index - int(self.first[shard])
+        return shard, int(self.positions(shard)[index - int(self.first[shard])])
 
 
 @dataclass(frozen=True)

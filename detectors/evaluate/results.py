@@ -79,8 +79,10 @@ def corner_numbers(points: NDArray[np.float32]) -> list[float]:
     return [round(float(number), 4 if place % 3 == 2 else 2) for place, number in enumerate(points.ravel())]
 
 
-def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int]) -> Predictions:
+def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int], *, some: bool = False) -> Predictions:
     """What a COCO results file says about these images. category_ids: class key to category id.
+
+    some: whether it may speak of further images, which are left out.
 
     The classes are the keys of `category_ids` by rising id. Raises SynthError with every wrong row at once.
     """
@@ -88,6 +90,8 @@ def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int]) -
     keys = sorted(category_ids, key=lambda key: category_ids[key])
     label_of = {category_ids[key]: label for label, key in enumerate(keys)}
     image_of = {image_id: index for index, image_id in enumerate(truth.image_ids.tolist())}
+    if some:
+        rows = [row for row in rows if whole_number(row.get("image_id", 0)) in image_of]
     problems = [
         f"row {number}: {text}" for number, row in enumerate(rows, 1) for text in _wrong(row, image_of, label_of)
     ]

@@ -148,7 +148,11 @@ def _default_folder(settings: EvaluateSettings) -> Path:
 def _read(path: Path, name: str, settings: EvaluateSettings, console: Console) -> ImageSet:
     print_line = partial(console.print, highlight=False, markup=False)
     options = DataSettings(
-        images=settings.images, group_key=settings.group_key, boxes=settings.boxes, skip_bad=settings.skip_bad
+        images=settings.images,
+        group_key=settings.group_key,
+        boxes=settings.boxes,
+        skip_bad=settings.skip_bad,
+        only=settings.only,
     )
     return read_one(path, name, options, splits=(settings.split,) if settings.split else SPLITS, print_line=print_line)
 
@@ -158,7 +162,8 @@ def _judge(name: str, run: Path, truth: ImageSet, settings: EvaluateSettings, co
     _note_boxes(checkpoint, settings, console)
     truth = named_as(checkpoint.classes, truth, console)
     if settings.predictions is not None:
-        found = read_results(settings.predictions, truth, _ids(truth, checkpoint.classes))
+        ids, some = _ids(truth, checkpoint.classes), settings.only is not None
+        found = read_results(settings.predictions, truth, ids, some=some)
         if found.masks is not None:
             found = replace(found, pixelwise=hasattr(restore_model(checkpoint), "segment"))
     else:

@@ -21,15 +21,15 @@ from assets.errors import SynthError
 from assets.files.atomic import lock_folder, write_atomic
 from assets.plurals import count_of, counts_of
 from assets.progress import StepProgress
+from dataset.chosen import ImageList, read_list
 from dataset.problems import Problems
-from dataset.shards.index import ShardEntry
 from dataset.storage.path import StoragePath
 from dataset.tables import Column, write_table
 from detectors.augment import Letterbox
 from detectors.checkpoints.detector import Checkpoint, find_checkpoint, load_checkpoint, restore_model
 from detectors.data.class_match import is_agnostic, labels_in
 from detectors.data.image_set import Classes
-from detectors.data.shard_prepare import open_shards, shards_digest
+from detectors.data.shard_prepare import keep_listed, open_shards, shards_digest
 from detectors.data.shard_set import ShardSet
 from detectors.device import loader_processes, pick_device
 from detectors.evaluate.metrics.coco_numbers import NAMES, CocoRun
@@ -105,6 +105,9 @@ def evaluate_location(
         skip_bad=settings.skip_bad,
         boxes=settings.boxes,
     )
+    listed = read_list(settings.only) if settings.only is not None else None
+    if listed is not None:
+        shards = keep_listed(shards, listed)
     category_ids, label_of, classes = _matched(checkpoint.classes, shards, console)
     given = settings.predictions
     if given is not None and not given.is_dir():
@@ -115,7 +118,7 @@ def evaluate_location(
     results = folder / "predictions" if given is None else given
     with lock_folder(folder):
         if given is None:
-            _claim(results, run, location, shards.shards[0].split)
+            _claim(results, run, location, shards.shards[0].split, listed)
             _find_all(name, checkpoint, shards, category_ids, results, settings, console)
         threshold = checkpoint.display_threshold if settings.threshold is None else settings.threshold
         with tempfile.TemporaryDirectory(dir=folder, prefix=".") as spool:
@@ -157,10 +160,12 @@ def _matched(known: Classes, shards: ShardSet, console: Console) -> tuple[dict[i
     return category_ids, shards.own_label, shards.own
 
 
-def _claim(results: Path, run: Path, location: StoragePath, split: str) -> None:
+def _claim(results: Path, run: Path, location: StoragePath, split: str, listed: ImageList | None) -> None:
     """Makes the folder of results that of this detector on this set."""
     weights = hashlib.sha256(find_checkpoint(run).read_bytes()).hexdigest()
     identity = {"detector": weights, "data": shards_digest(location), "split": split}
+    if listed is not None:
+        identity["only"] = listed.digest
     text = json.dumps(identity, indent=1, sort_keys=True).encode() + b"\n"
     results.mkdir(parents=True, exist_ok=True)
     file = results.parent / "predictions_of.json"
@@ -218,13 +223,13 @@ def _find_all(
     with StepProgress(console, f"{name} looking", total=len(shards), done=done, unit="images") as progress:
         for place in missing:
             entry = shards.shards[place]
-            ids, rows = image_ids_of(shards, entry), _take(found, entry)
-            write_found(results / f"{entry.name}.json", ids, rows, category_ids)
-            progress.count(entry.images)
+            ids = image_ids_of(shards, place)
+            write_found(results / f"{entry.name}.json", ids, _take(found, len(ids)), category_ids)
+            progress.count(len(ids))
 
 
-def _take(found: Iterator[tuple[int, Detections]], entry: ShardEntry) -> list[Detections]:
-    return [next(found)[1] for _ in range(entry.images)]
+def _take(found: Iterator[tuple[int, Detections]], count: int) -> list[Detections]:
+    return [next(found)[1] for _ in range(count)]
 
 
 def _match_all(
@@ -237,11 +242,12 @@ def _match_all(
     console: Console,
 ) -> None:
     with StepProgress(console, "comparing", total=len(shards), unit="images") as progress:
-        for entry in shards.shards:
-            truth = read_truth(shards, entry, problems)
+        for place, entry in enumerate(shards.shards):
+            truth = read_truth(shards, place, problems)
             truth = truth.relabelled(classes) if classes is not shards.own else truth
-            coco.add(truth, read_found(results / f"{entry.name}.json", truth, label_of, classes))
-            progress.count(entry.images)
+            some, file = shards.kept is not None, results / f"{entry.name}.json"
+            coco.add(truth, read_found(file, truth, label_of, classes, some=some))
+            progress.count(len(truth))
 
 
 def _report(name: str, shards: ShardSet, coco: StreamedCoco, numbers: CocoRun, problems: Problems) -> ShardReport:

@@ -10,7 +10,7 @@ from assets.errors import SynthError
 from assets.options import Device, Option
 from dataset.shards.cache import DEFAULT_BYTES
 from dataset.storage.path import StoragePath
-from detectors.data.settings import Boxes, ImageFolder, SkipBad
+from detectors.data.settings import Boxes, ImageFolder, OnlyListed, SkipBad
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class EvaluateSettings:
         Path | None,
         Option("COCO results to evaluate instead of running RUN; a folder of them for shards.", "Data", exists="any"),
     ] = None
+    only: OnlyListed = None
     boxes: Boxes = "visible"
     skip_bad: SkipBad = False
     workers: Annotated[

@@ -13,7 +13,7 @@ from assets.errors import SynthError
 from assets.files.json_input import read_json
 from assets.limits import COCO_BYTES, COCO_VALUES
 from dataset.problems import Problems
-from dataset.shards.index import ShardEntry, coco_name
+from dataset.shards.index import coco_name
 from dataset.shards.parts import ids_of, read_part
 from dataset.shards.tar import REPAIR
 from dataset.values import short, whole_number
@@ -29,20 +29,25 @@ if TYPE_CHECKING:
 FORGET = "delete the file: the same command writes it again"
 
 
-def read_truth(shards: ShardSet, entry: ShardEntry, problems: Problems) -> ImageSet:
-    """The images of a shard with their labels, by the set's own classes, in the order of the tar.
+def read_truth(shards: ShardSet, shard: int, problems: Problems) -> ImageSet:
+    """The images of a shard that are used, with their labels, by the set's own classes, in the order of the tar.
 
     Raises SynthError where the COCO part is missing or damaged; single records that cannot be used go to `problems`.
     """
+    entry = shards.shards[shard]
     where = shards.root.locate(coco_name(entry.name))
     part = read_part(shards.root, entry)
     ids = ids_of(part.images, where).tolist()
+    used, known = set(shards.positions(shard).tolist()), set(ids)
     images = {
-        number: labelled_image(record, [], where, masks=False) for number, record in zip(ids, part.images, strict=True)
+        number: labelled_image(record, [], where, masks=False)
+        for place, (number, record) in enumerate(zip(ids, part.images, strict=True))
+        if place in used
     }
     for record in part.annotations:
-        image = images.get(whole_number(record.value("image_id")) or 0)
-        if image is None:
+        number = whole_number(record.value("image_id")) or 0
+        image = images.get(number)
+        if number not in known:
             found = f"an annotation of image {short(record.value('image_id'))}"
             raise SynthError(
                 "the labels of a shard are invalid",
@@ -51,7 +56,8 @@ def read_truth(shards: ShardSet, entry: ShardEntry, problems: Problems) -> Image
                 found=found,
                 hint=REPAIR,
             )
-        image.boxes.append(replace(record, segmentation=None))
+        if image is not None:
+            image.boxes.append(replace(record, segmentation=None))
     rows = [read_row(image, shards.own_label, shards.own, problems, shards.boxes) for image in images.values()]
     groups = np.arange(len(images), dtype=np.int32)
     return columns_of(shards.name, Path(entry.name), shards.own, images, rows, groups)
@@ -69,14 +75,20 @@ def write_found(
     write_rows(path, rows)
 
 
-def read_found(path: Path, truth: ImageSet, label_of: dict[int, int], classes: Classes) -> Predictions:
+def read_found(
+    path: Path, truth: ImageSet, label_of: dict[int, int], classes: Classes, *, some: bool = False
+) -> Predictions:
     """COCO results of the images of `truth`, labelled by `classes`. label_of: category id to label.
+
+    some: whether they may speak of further images, which are left out.
 
     Raises SynthError where the file is missing, is none, or speaks of other images or categories.
     """
     image_of = {number: place for place, number in enumerate(truth.image_ids.tolist())}
     try:
         rows = read_json(path, COCO_BYTES, "results of a shard", values=COCO_VALUES, hint=FORGET)
+        if some:
+            rows = [row for row in rows if row["image_id"] in image_of]
         found = as_predictions(rows, classes, image_of, label_of)
         if not (np.isfinite(found.boxes).all() and np.isfinite(found.scores).all()):
             raise ValueError("boxes or scores that are not finite")
@@ -86,11 +98,12 @@ def read_found(path: Path, truth: ImageSet, label_of: dict[int, int], classes: C
     return found
 
 
-def image_ids_of(shards: ShardSet, entry: ShardEntry) -> list[int]:
-    """The ids of the images of a shard in the order of the tar. Raises SynthError where they are not there."""
+def image_ids_of(shards: ShardSet, shard: int) -> list[int]:
+    """The ids of the images of a shard that are used, in the order of the tar. Raises SynthError without them."""
+    entry = shards.shards[shard]
     where = shards.root.locate(coco_name(entry.name))
     ids: list[int] = ids_of(read_part(shards.root, entry).images, where).tolist()
     if len(ids) != entry.images:
         what = "the labels of a shard are invalid"
         raise SynthError(what, code="shard-labels-damaged", where=where, found=f"{len(ids)} images", hint=REPAIR)
-    return ids
+    return [ids[place] for place in shards.positions(shard).tolist()]

@@ -12,9 +12,8 @@ import numpy as np
 from rich.console import Console
 
 from assets.errors import SynthError
-from assets.limits import LABEL_FILE, read_file
 from assets.progress import StepProgress
-from dataset.chosen import Change, Seen, choose, unchanged
+from dataset.chosen import Change, ImageList, Seen, choose, read_list, unchanged
 from dataset.formats import open_labels
 from dataset.records import AnnotationRecord, ImageLabels, ImageRecord, names_by_id, sku_of
 from dataset.store import DataStore
@@ -30,14 +29,14 @@ def filter_data(
     """Write the images that the rule means, with products that it does not mean ignored or dropped."""
     store = _open(source, settings, console)
     names = names_by_id(store.categories)
-    listed = _read_list(rule.only) if rule.only else None
+    listed = read_list(rule.only) if rule.only else None
     change = _change_of(rule, names)
     seen, splits = [], []
     for split, one, labels in _look(store, "group", console, change):
         kept = _meant(split, labels, rule, listed)
         seen.append(one)
         splits.append(split if kept else "")
-    made_by = identity_of("filter", [rule, sorted(listed or ()), settings], [source], [store])
+    made_by = identity_of("filter", [rule, sorted(listed.lines if listed else ()), settings], [source], [store])
     return _write(store, seen, splits, out, settings, made_by, console, change)
 
 
@@ -114,12 +113,12 @@ def _group_of(split: str, image: ImageRecord, by: GroupKind) -> str:
     return found or f"image {split}/{image.file_name}"
 
 
-def _meant(split: str, labels: ImageLabels, rule: FilterSettings, listed: set[str] | None) -> bool:
+def _meant(split: str, labels: ImageLabels, rule: FilterSettings, listed: ImageList | None) -> bool:
     """Whether an image is kept, by its own fields and its products that count."""
     image = labels.image
     if (rule.splits and split not in rule.splits) or (rule.recipes and image.recipe not in rule.recipes):
         return False
-    if listed is not None and not {str(image.file_name), f"{split}/{image.file_name}"} & listed:
+    if listed is not None and not listed.has(split, image.file_name):
         return False
     asks = rule.skus or rule.min_visibility or rule.min_side
     return rule.keep_empty or not asks or any(not one.ignored for one in labels.annotations)
@@ -142,11 +141,6 @@ def _change_of(rule: FilterSettings, names: Mapping[int | None, str]) -> Change:
         )
 
     return change if rule.skus or rule.min_visibility or rule.min_side else unchanged
-
-
-def _read_list(file: Path) -> set[str]:
-    lines = read_file(file, LABEL_FILE, "the list of images").decode(errors="replace").splitlines()
-    return {line.strip() for line in lines if line.strip()}
 
 
 def _draw(seed: int, *words: str) -> bytes:

@@ -296,3 +296,21 @@ def test_annotations_beside_each_other_lie_in_their_images(synthetic: Path, real
     data, _ = prepare(both(synthetic, real))
     for images in (*data.sources, data.validation):
         assert images is not None and np.diff(images.first).tolist() == [2] * len(images)
+
+
+def test_only_listed_images_are_trained_on_and_validation_stays(synthetic: Path, tmp_path: Path) -> None:
+    validation = write_set(tmp_path / "val", coco(4), first_seed=500)
+    listed = tmp_path / "list.txt"
+    listed.write_text("train/000001.png\r\n000004.png\nval/000002.png\n\n")
+    settings = DataSettings(synthetic=(("synthetic", synthetic),), val=validation, only=listed)
+    data, said = prepare(settings)
+    (images,) = data.sources
+    assert names(images.columns) == {"000001.png", "000004.png"} and images.box_count == 4
+    assert len(data.validation or ()) == 4 and "2 images, 4 boxes" in said
+    # Another list is other data, for resuming.
+    listed.write_text("000001.png\n")
+    other, _ = prepare(settings)
+    assert other.hashes["synthetic"] != data.hashes["synthetic"] and other.hashes["val"] == data.hashes["val"]
+    listed.write_text("test/000001.png\n")
+    with raises("images-missing"):
+        prepare(settings)

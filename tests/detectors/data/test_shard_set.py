@@ -15,17 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from dataset.chosen import ImageList
 from dataset.find import open_source
 from dataset.problems import Problems
 from dataset.shards.cache import ShardCache
 from dataset.shards.index import read_index
+from dataset.shards.parts import read_part
 from dataset.storage.path import StoragePath
 from detectors.augment import preset
 from detectors.data.image_set import IGNORED, Classes, ImageSet
 from detectors.data.mix import Mix, Windows
 from detectors.data.read_coco import read_images
 from detectors.data.settings import DataSettings
-from detectors.data.shard_prepare import open_shards
+from detectors.data.shard_prepare import keep_listed, open_shards, reopen_shards
 from detectors.data.shard_set import ShardSet
 from detectors.training.loader import InputSettings, PlannedBatches, TrainingImages, training_loader
 from detectors.training.schedule import Phase, Schedule
@@ -255,3 +257,17 @@ def test_settings_tell_what_is_wrong(tmp_path: Path, place: StoragePath) -> None
         prepare_training(DataSettings(real=Path(str(place))), seed=0, print_line=lambda line: None)
     with raises("split-missing"):
         open_shards("x", place, ("test",), Problems("x"), cache_bytes=1)
+
+
+def test_listed_images_alone_keep_their_samples(place: StoragePath, tmp_path: Path) -> None:
+    whole = opened(place)
+    wanted = [0, 4, 5, 22]
+    names = [image.file_name for shard in whole.shards for image in read_part(place, shard).images]
+    lines = {f"train/{names[index]}" for index in wanted}
+    some = keep_listed(whole, ImageList(frozenset(lines)))
+    assert len(some) == len(wanted) and np.diff(some.first).sum() == 4
+    some.relabelled(some.classes).save(tmp_path)
+    for images in (some, reopen_shards(tmp_path)):
+        for place_of, index in enumerate(wanted):
+            one, other = images.read_sample(place_of, masks=False), whole.read_sample(index, masks=False)
+            assert (one.image == other.image).all() and (one.boxes == other.boxes).all()

@@ -111,3 +111,31 @@ def test_mistakes_are_told(run: Path, plain: Path, tmp_path: Path) -> None:
     with raises("settings-differ"):
         evaluated(run, other / "shards", tmp_path / "a")
     np.testing.assert_equal(sorted(path.name for path in (tmp_path / "b").glob("*.json")), [])
+
+
+def test_listed_images_alone_are_judged_the_same_from_folders_and_shards(
+    run: Path, plain: Path, tmp_path: Path
+) -> None:
+    names = sorted(image["file_name"] for image in json.loads(next(plain.glob("plain/*.json")).read_text())["images"])
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"test/{name}\n" for name in names[:9]))
+    ordinary = evaluated(run, plain / "plain", tmp_path / "plain", only=listed)
+    sharded = evaluated(run, plain / "shards", tmp_path / "shards", only=listed)
+    assert ordinary["images"] == sharded["images"] == 9
+    assert sharded["boxes"] == ordinary["boxes"] and sharded["detections"] == ordinary["detections"] > 0
+    for name, value in ordinary["coco"].items():
+        assert sharded["coco"][name] == (value if value is None else pytest.approx(value, abs=1e-8)), name
+    # Results of all images serve for some of them.
+    evaluated(run, plain / "shards", tmp_path / "all")
+    again = evaluated(run, plain / "shards", tmp_path / "b", only=listed, predictions=tmp_path / "all" / "predictions")
+    assert again == sharded
+    evaluated(run, plain / "plain", tmp_path / "whole")
+    found = tmp_path / "whole" / "predictions.json"
+    assert evaluated(run, plain / "plain", tmp_path / "c", only=listed, predictions=found)["coco"] == ordinary["coco"]
+    # Results of some images are not those of all.
+    with raises("settings-differ"):
+        evaluated(run, plain / "shards", tmp_path / "shards")
+    listed.write_text("gone.jpg\n")
+    for data in ("plain", "shards"):
+        with raises("images-missing"):
+            evaluated(run, plain / data, tmp_path / "d", only=listed)
