@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,3 +113,11 @@ class Frame:
     rgb: NDArray[np.uint8]
     geometry: Geometry
     annotations: tuple[Annotation, ...]
+
+    def _repr_png_(self) -> bytes:
+        """Return what Jupyter shows: the image as a PNG file."""
+        from PIL import Image
+
+        file = io.BytesIO()
+        Image.fromarray(self.rgb).save(file, "PNG")
+        return file.getvalue()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -18,6 +20,7 @@ from assets.errors import SynthError, unknown_name
 from assets.files.json_input import parse_json
 from assets.library import Library
 from assets.mesh.types import Mesh, frozen_array
+from assets.notebook import Dots, block, plan, table
 from assets.props.look import UNCHANGED, Color, Fixture, ProductChange, Shape, Texture
 from render.marks import GapMark, LineMark, ShopMarks, TagMark
 from render.optics.distortion import Distortion
@@ -31,6 +34,9 @@ SPEC_VERSIONS = (1, 2, 3)
 SENSOR_TUPLES = ("white_balance", "crosstalk")
 # Fields of the sensor that version 3 added: left out where they are neutral.
 OPTICAL = ("red_scale", "blue_scale", "aperture_mm", "focus_m", "mosaic")
+# Longer side of the drawings of a scene.
+PICTURE_PX = 260
+LAMPS = ["light"]
 PlacementKind = Literal["product", "prop"]
 BackgroundKind = Literal["environment", "photo", "texture"]
 
@@ -255,6 +261,33 @@ class SceneSpec:
         if streams != 1:  # scenes of version 1 were written before there was another one
             fields["streams"] = streams
         return json.dumps(fields, default=_json_value, separators=(",", ":"), allow_nan=False)
+
+    def _repr_html_(self) -> str:
+        """Return what Jupyter shows: where the middles of products are in the image (as a pinhole's) and from above."""
+        camera, products = self.camera, [one for one in self.placements if one.kind == "product"]
+        names, places = [one.key for one in products], [one.world_from_object[:3, 3] for one in products]
+        turn, eye = camera.world_from_camera[:3, :3], camera.world_from_camera[:3, 3]
+        seen = [camera.K @ (turn.T @ (place - eye)) for place in places]
+        in_image = [(x / z, y / z) if z > 0 else (math.inf, math.inf) for x, y, z in seen]
+        above = [
+            Dots("#47a", [(x, -y) for x, y, _ in places], names),
+            Dots(
+                "#fb3",
+                [(x, -y) for x, y, _ in (one.world_from_light[:3, 3] for one in self.lights)],
+                LAMPS * len(self.lights),
+            ),
+            Dots("#c33", [(eye[0], -eye[1])], ["camera"]),
+        ]
+        points = np.array([point for group in above for point in group.points])
+        return block(
+            f"{self.recipe}, seed {self.seed}, scene {self.index}, view {self.view}: {len(products)} products, "
+            f"{len(self.placements) - len(products)} props, {camera.width} x {camera.height} px",
+            plan((0.0, 0.0), (camera.width, camera.height), [Dots("#47a", in_image, names)], PICTURE_PX),
+            " ",
+            plan(tuple(points.min(0) - 0.1), tuple(points.max(0) + 0.1), above, PICTURE_PX),
+            "<div>in the image, and from above: products blue, lights yellow, the camera red</div>",
+            table(("product", "times"), sorted(Counter(names).items())),
+        )
 
     def _version(self) -> int:
         later = any(getattr(self.sensor, name) != getattr(Sensor, name) for name in OPTICAL)

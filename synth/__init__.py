@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from dataset.records import ImageLabels as ImageLabels
     from dataset.records import ImageRecord as ImageRecord
     from dataset.store import StoredImage as StoredImage
+    from detectors.evaluate.report import Report as Report
     from render.frame import Annotation as Annotation
     from render.frame import Frame as Frame
     from render.recipes import load_recipe as load_recipe
     from render.scene import SceneSpec as SceneSpec
+    from synth.data import DataSet as DataSet
+    from synth.data import open_dataset as open_dataset
     from synth.data import read_categories as read_categories
     from synth.data import read_dataset as read_dataset
     from synth.learned import Detection as Detection
     from synth.learned import Recognition as Recognition
     from synth.learned import detect as detect
+    from synth.learned import evaluate_detections as evaluate_detections
     from synth.learned import load_detector as load_detector
     from synth.learned import load_recognizer as load_recognizer
     from synth.learned import recognize as recognize
@@ -48,8 +52,11 @@ PUBLIC = {
     "render.frame": ("Annotation", "Frame"),
     "render.recipes": ("load_recipe",),
     "render.scene": ("SceneSpec",),
-    "synth.data": ("read_categories", "read_dataset"),
-    "synth.learned": ("Detection", "Recognition", "detect", "load_detector", "load_recognizer", "recognize"),
+    "detectors.evaluate.report": ("Report",),
+    "synth.data": ("DataSet", "open_dataset", "read_categories", "read_dataset"),
+    "synth.learned": (
+        *("Detection", "Recognition", "detect", "evaluate_detections", "load_detector", "load_recognizer", "recognize"),
+    ),
     "synth.scenes": ("Renderer", "demo_catalog", "open_library", "open_renderer", "plot_labels", "sample_scene"),
 }
 _MODULE_OF = {name: module for module, names in PUBLIC.items() for name in names}

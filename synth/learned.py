@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from detectors.evaluate.report import Report
     from detectors.predict.detector import LoadedDetector
     from detectors.recognition.gallery.recognize import Recognizer
 
@@ -68,6 +69,46 @@ def detect(detector: LoadedDetector, image: ImageSource, *, threshold: float | N
         if score >= least
     ]
     return sorted(kept, key=lambda detection: -detection.score)
+
+
+def evaluate_detections(
+    data: str | Path,
+    found: LoadedDetector | str | Path,
+    *,
+    split: str | None = None,
+    images: str | Path | None = None,
+    device: Device = "auto",
+    seed: int = 0,
+) -> Report:
+    """Judge detections on labelled images, as `synth evaluate` does; Jupyter shows the report.
+
+    data: a COCO file or folder. found: a loaded detector, or a COCO results file of any program on these images. split:
+    the first of test, val and train by default. images: where images lie that are not beside their labels. seed: of
+    the intervals. Raises SynthError where labels or results cannot be used.
+    """
+    from rich.console import Console
+
+    from detectors.data.mix import TrainingStream, stream
+    from detectors.data.prepare import read_one
+    from detectors.data.settings import DataSettings
+    from detectors.evaluate.report import evaluate
+    from detectors.evaluate.results import read_results
+    from detectors.evaluate.run import SPLITS, find_products, named_as
+
+    quiet = Console(quiet=True)
+    settings = DataSettings(images=None if images is None else Path(images))
+    splits = SPLITS if split is None else (split,)
+    truth = read_one(Path(data), Path(data).resolve().stem, settings, splits=splits, print_line=quiet.print)
+    if isinstance(found, str | Path):
+        threshold = None
+        ids = dict(zip(truth.classes.keys, truth.category_ids, strict=True))
+        predictions = read_results(Path(found), truth, ids)
+    else:
+        threshold = found.threshold
+        truth = named_as(found.checkpoint.classes, truth, quiet)
+        predictions = find_products(found.checkpoint, truth, device=device, workers=0)
+    rng = stream(seed, TrainingStream.BOOTSTRAP)
+    return evaluate(truth, predictions, threshold=threshold, rng=rng)
 
 
 def load_recognizer(

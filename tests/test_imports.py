@@ -29,7 +29,7 @@ MAY_IMPORT = {
 ORDER = {
     "assets": (
         *("demo", "color", "error_codes", "errors", "interrupt", "limits", "machine", "options", "plurals"),
-        *("plugins", "progress"),
+        *("plugins", "progress", "notebook"),
         *("files", "pages", "catalog", "planogram", "mesh", "packages", "props", "backdrops", "fixtures", "library"),
     ),
     "assets/packages": ("packshots", "facts", "print", "shapes", "kinds", "build", "store"),

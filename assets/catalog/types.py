@@ -123,6 +123,12 @@ class Catalog:
     def __iter__(self) -> Iterator[Sku]:
         return (self[position] for position in range(len(self)))
 
+    def _repr_html_(self) -> str:
+        """Return what Jupyter shows: the first products, drawn and as a table."""
+        from assets.catalog.show import catalog_html
+
+        return catalog_html(self)
+
     def position(self, key: str) -> int:
         """Return the index of a SKU in the sorted catalogue, from 0. Raises SynthError if it is not in it."""
         if key not in self._positions:

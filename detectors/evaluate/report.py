@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from assets.notebook import block, drawing, line, rectangle, table, words
 from detectors.data.image_set import ImageSet, Predictions
 from detectors.evaluate.metrics.align import Aligned, align
 from detectors.evaluate.metrics.bootstrap import RESAMPLES, Interval
@@ -25,6 +26,8 @@ from detectors.evaluate.metrics.table import METRICS, Metric, MetricKind, measur
 from detectors.evaluate.metrics.tide import ErrorKind, error_kinds
 
 CURVE_POINTS = 200
+# In Jupyter: classes, lowest AP first, and pixels of the curve.
+SHOWN_CLASSES, CURVE_PX = 10, 200.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,23 @@ class Report:
     def intervals(self) -> dict[str, Interval]:
         """95 % intervals by the names of the metrics that have one."""
         return {metric.name: metric.interval for metric in self.metrics if metric.interval is not None}
+
+    def _repr_html_(self) -> str:
+        """Return what Jupyter shows: the metrics with their intervals, precision over recall, the classes by AP."""
+        rows = [
+            (one.name, one.value, "" if one.interval is None else f"{one.interval.low:.3g} to {one.interval.high:.3g}")
+            for one in self.metrics
+        ]
+        classes = [(one.key, one.name, one.boxes, one.ap, one.found) for one in self.classes[:SHOWN_CLASSES]]
+        points = zip(self.curve.recall, self.curve.precision, strict=True)
+        curve = line([(CURVE_PX * recall, CURVE_PX * (1 - precision)) for recall, precision in points])
+        axes = (rectangle(0, 0, CURVE_PX, CURVE_PX, "#fff"), curve, words(4, CURVE_PX - 4, "precision over recall"))
+        return block(
+            f"{self.name}: {self.images} images, {self.boxes} boxes, {self.detections} detections",
+            drawing(CURVE_PX, CURVE_PX, axes),
+            table(("metric", "value", "95 % interval"), rows),
+            table(("class", "name", "boxes", "AP", "found"), classes),
+        )
 
     def to_json(self) -> str:
         """The report as JSON: the same report gives the same bytes, what is not defined is null."""

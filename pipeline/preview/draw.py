@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 
 from assets.errors import SynthError
 from dataset.formats import open_labels
@@ -107,11 +108,16 @@ def _image(stored: StoredImage, names: Mapping[int | None, str], settings: Previ
 
 def plot_sheet(source: PreviewSource, out: Path, settings: PreviewSettings) -> Path:
     """Draw the images of a source onto one PNG at `out`; return `out`."""
+    return save_sheet(sheet_of_images(source, settings), out)
+
+
+def sheet_of_images(source: PreviewSource, settings: PreviewSettings) -> Image:
+    """Draw the images of a source onto one sheet."""
     sizes = [tile_size(image) for image in source.images]
     rows = fill_rows(sizes, COLUMNS, SHEET_WIDTH)
     images = iter(source.images)
     tiles: list[list[Any]] = [[plot_tile(next(images), size, settings.style) for size in row] for row in rows]
-    return save_sheet(sheet_of_rows(tiles, _title(source, settings)), out)
+    return sheet_of_rows(tiles, _title(source, settings))
 
 
 def _title(source: PreviewSource, settings: PreviewSettings) -> str:
