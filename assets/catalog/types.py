@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from assets.catalog.sku_lists import Root, Roots
@@ -78,6 +79,9 @@ IMAGES = (
 LATER = (*IMAGES[1:], "unit_package", "pack_count", "front", "rests")
 
 
+# Products that Jupyter shows.
+SHOWN = 12
+
 # A mistyped key is compared with at most this many others (0.1 s).
 MAX_COMPARED = 5000
 
@@ -125,9 +129,22 @@ class Catalog:
 
     def _repr_html_(self) -> str:
         """Return what Jupyter shows: the first products, drawn and as a table."""
-        from assets.catalog.show import catalog_html
+        from assets.catalog.show import ShownProduct, products_html
 
-        return catalog_html(self)
+        some = [
+            ShownProduct(
+                one.sku,
+                one.name,
+                one.category,
+                one.package or one.mesh,
+                (one.width_m, one.depth_m, one.height_m),
+                one.colors,
+                one.packshot,
+                self.root_of(one.sku),
+            )
+            for one in islice(self, SHOWN)
+        ]
+        return products_html(f"{len(self):,} products" + (f", the first {SHOWN}" if len(self) > SHOWN else ""), some)
 
     def position(self, key: str) -> int:
         """Return the index of a SKU in the sorted catalogue, from 0. Raises SynthError if it is not in it."""
