@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,8 @@ from pipeline.shards.workers import map_shards
 from pipeline.view.index import CategoryTable, SetIndex
 from pipeline.view.page import PAGE, write_pages
 from pipeline.view.pieces import FILES, PICTURES, PieceTask, make_piece
+from pipeline.view.predictions import find_results, judge_detections, write_detections
+from pipeline.view.rows import BoxFacets
 from pipeline.view.settings import ViewSettings
 from pipeline.view.source import open_set
 
@@ -65,10 +67,13 @@ def build_view(settings: ViewSettings, console: Console) -> ViewSummary:
     stores = {"a": open_set(settings.data, settings.images)}
     if settings.other is not None:
         stores["b"] = open_set(settings.other)
+    results = find_results(settings.predictions) if settings.predictions else []
     _check_folder(out)
     with lock_folder(out):
-        sets = tuple(_build_set(key, store, settings, console) for key, store in stores.items())
-        write_pages(out, list(stores))
+        sets = tuple(
+            _build_set(key, store, settings, console, results if key == "a" else ()) for key, store in stores.items()
+        )
+        write_pages(out, list(stores), settings.predictions.name if settings.predictions else "")
     return ViewSummary(out / PAGE, sets)
 
 
@@ -83,7 +88,9 @@ def _check_folder(out: Path) -> None:
         )
 
 
-def _build_set(key: str, store: DataStore, settings: ViewSettings, console: Console) -> SetSummary:
+def _build_set(
+    key: str, store: DataStore, settings: ViewSettings, console: Console, results: Sequence[Path]
+) -> SetSummary:
     folder = settings.out / "data" / key
     folder.mkdir(parents=True, exist_ok=True)
     total = sum(part.count for part in store.parts)
@@ -99,7 +106,13 @@ def _build_set(key: str, store: DataStore, settings: ViewSettings, console: Cons
             problems += piece.problems
             progress.advance(count=len(piece.sizes))
     _remove_others(folder, len(index.sizes))
-    boxes = index.write(folder, key, Path(store.where).name or store.where)
+    boxes = BoxFacets.join(index.boxes)
+    if results:
+        write_detections(folder, key, judge_detections(results, index, boxes))
+    else:
+        for file in folder.glob("found*.js"):
+            file.unlink()
+    index.write(folder, key, Path(store.where).name or store.where, boxes)
     return SetSummary(
         store.where,
         len(index.names),

@@ -55,6 +55,14 @@ class CategoryTable:
             if number == len(self.rows):
                 self.rows.append([one.key or "?", one.shown, text_of(one.value("supercategory") or "")])
 
+    def number_of_id(self, number: int) -> int:
+        """Return the number of a category by its id; one that the set does not have is added."""
+        if number not in self._of_id:
+            key = f"category {number}"
+            self._of_id[number] = self.keys.number(key)
+            self.rows.append([key, key, ""])
+        return self._of_id[number]
+
     def number(self, record: AnnotationRecord) -> int:
         """Return the number of the category of an annotation."""
         if record.sku is None and (known := self._of_id.get(record.category_id)) is not None:
@@ -106,10 +114,9 @@ class SetIndex:
         self.boxes.append(piece.boxes)
         self.layers.update(piece.layers)
 
-    def write(self, folder: Path, key: str, title: str) -> BoxFacets:
-        """Write index.js, needed for the first paint, and boxes.js, needed for filters; return all boxes."""
-        boxes, sizes = BoxFacets.join(self.boxes), np.concatenate(self.sizes)
-        self._write_pictures(folder / "index.js", key, title, sizes)
+    def write(self, folder: Path, key: str, title: str, boxes: BoxFacets) -> None:
+        """Write index.js, needed for the first paint, and boxes.js, needed for filters. boxes: all of the set."""
+        self._write_pictures(folder / "index.js", key, title, np.concatenate(self.sizes))
         starts = np.zeros(len(boxes.counts) + 1, np.uint32)
         np.cumsum(boxes.counts, out=starts[1:])
         sides = np.clip(np.nan_to_num(boxes.xywh[:, 2:]) * QUARTERS + 0.5, 0, MAX_UINT16).astype(np.uint16)
@@ -125,7 +132,6 @@ class SetIndex:
         }
         content = {name: packed(values) for name, values in columns.items()}
         write_script(folder / "boxes.js", f"{key}/boxes", content)
-        return boxes
 
     def _write_pictures(self, file: Path, key: str, title: str, sizes: NDArray[np.int32]) -> None:
         content = {

@@ -18,8 +18,8 @@ LICENCES = ("LICENSE-htm", "LICENSE-preact")
 SCRIPTS = ("data", "filters", "state", "grid", "layers", "panel", "picture")
 
 
-def write_pages(out: Path, sets: Sequence[str], extra: Sequence[str] = ()) -> None:
-    """Write the page and what it loads. sets: their keys. extra: scripts with data, relative to the page."""
+def write_pages(out: Path, sets: Sequence[str], found: str) -> None:
+    """Write the page and what it loads. sets: their keys. found: name of the detections of the first, "" for none."""
     folder = out / "pages"
     folder.mkdir(exist_ok=True)
     for name in (LIBRARY, *LICENCES):
@@ -27,6 +27,6 @@ def write_pages(out: Path, sets: Sequence[str], extra: Sequence[str] = ()) -> No
     for name in (*(f"{script}.js" for script in (*SCRIPTS, "app")), "view.css"):
         write_atomic(folder / name, (WEB / name).read_bytes())
     write_atomic(folder / LOOK.name, LOOK.read_bytes())
-    write_script(out / "data" / "sets.js", "sets", list(sets))
+    write_script(out / "data" / "sets.js", "sets", {"keys": list(sets), "found": found})
     page = open_templates(__package__).get_template("page.html.j2")
-    write_atomic(out / PAGE, page.render(library=LIBRARY, scripts=SCRIPTS, sets=list(sets), extra=extra).encode())
+    write_atomic(out / PAGE, page.render(library=LIBRARY, scripts=SCRIPTS, sets=list(sets)).encode())

@@ -31,7 +31,7 @@ from pipeline.view.thumbs import CELLS, Thumb, make_thumb, shown_copy, sprite_of
 PICTURES = 64
 # Changes with what a piece holds.
 FORMAT = 1
-FILES = re.compile(r"(piece|scenes|layers|thumbs|picture)-(\d{5})(-\d{1,2})?\.(js|jpg|jpeg|png|webp|bmp)")
+FILES = re.compile(r"(piece|scenes|layers|thumbs|picture|found)-(\d{5})(-\d{1,2})?\.(js|jpg|jpeg|png|webp|bmp)")
 Side = Annotated[int, Field(ge=0, le=2**31)]
 
 

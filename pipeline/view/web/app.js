@@ -2,7 +2,8 @@
 "use strict";
 (() => {
   const { html, render, useState, useEffect, useMemo, useRef } = htmPreact, { filters, state, Grid, Panel, Picture } = SynthView;
-  const sets = SynthView.sets = SynthView.get("sets").map(key => new SynthView.PictureSet(key));
+  const sets = SynthView.sets = SynthView.get("sets").keys.map(key => new SynthView.PictureSet(key));
+  const told = SynthView.get("sets");
   const FILTERS = Object.keys(filters.NONE);
   const TABS = [["grid", "Pictures"], ["charts", "Distributions"], ["coverage", "Coverage"]];
   const number = value => value.toLocaleString("en");
@@ -51,7 +52,7 @@
     if (!selections.current.has(set.key)) selections.current.set(set.key, state.lengthened(current.pick, set.count));
     const selection = selections.current.get(set.key);
     useEffect(() => {
-      Promise.all(sets.map(async one => { await one.loadBoxes(); await SynthView.loadFound?.(one); })).then(() => setReady(1), error => setProblem(error.message));
+      Promise.all(sets.map(async one => { await one.loadBoxes(); if (one.key === "a" && told.found) await one.loadFound(told.found); })).then(() => setReady(1), error => setProblem(error.message));
     }, []);
     const filter = useMemo(() => Object.fromEntries(FILTERS.map(name => [name, current[name]])), FILTERS.map(name => current[name]));
     const keep = filter.picked ? selection.size : 0;

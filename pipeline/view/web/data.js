@@ -72,6 +72,24 @@ window.SynthView = (() => {
       this.boxes = boxes;
     }
 
+    // Columns of the detections of a set, and what became of each: see predictions.py.
+    async loadFound(title) {
+      const told = await load(`${this.key}/found`, `data/${this.key}/found.js`), found = { title };
+      const kinds = { starts: Uint32Array, score: Float32Array, status: Uint8Array, category: Uint32Array, best: Float32Array, judged: Uint8Array };
+      for (const name of Object.keys(kinds)) found[name] = column(told[name], kinds[name]);
+      this.found = found;
+    }
+
+    // The detections of a picture, and for each of its boxes the score of the one that found it.
+    async detections(place) {
+      const { starts, score, status, category, best, judged } = this.found, first = this.boxes.starts[place];
+      const detections = (await this.part("found", place)).map((box, number) => {
+        const row = starts[place] + number;
+        return { box, score: score[row], status: status[row], category: category[row] };
+      });
+      return { detections, judged: judged[place] === 1, best: best.subarray(first, this.boxes.starts[place + 1]) };
+    }
+
     id(place) { return `${this.splits[this.split[place]]}/${this.names[place]}`; }
 
     // The place of a picture by split and name; links keep those, since places change when a set grows.

@@ -39,7 +39,7 @@ SynthView.Picture = (() => {
   // Detections over truth: right ones green, wrong ones red; missed products are dashed.
   function Detections({ picture, rows, score }) {
     return html`<svg class="layer" viewBox=${`0 0 ${picture.width} ${picture.height}`} preserveAspectRatio="none" aria-hidden="true">
-      ${picture.boxes.map((box, number) => !box.ignored && box.box && (rows.best[number] ?? -1) < score &&
+      ${rows.judged && picture.boxes.map((box, number) => !box.ignored && box.box && (rows.best[number] ?? -1) < score &&
         html`<rect key=${`missed${number}`} class="fn" x=${box.box[0]} y=${box.box[1]} width=${box.box[2]} height=${box.box[3]} vector-effect="non-scaling-stroke" />`)}
       ${rows.detections.map((one, number) => one.score >= score && html`<rect key=${number} class=${["fp", "tp", "neither"][one.status]}
         x=${one.box[0]} y=${one.box[1]} width=${one.box[2]} height=${one.box[3]} vector-effect="non-scaling-stroke" />`)}</svg>`;
@@ -49,7 +49,7 @@ SynthView.Picture = (() => {
     const loaded = useLoaded(() => set.picture(place), [set, place]);
     const wantsDrawn = ["depth", "normals", "ids"].filter(name => shown.has(name) && set.layers.includes(name));
     const drawn = useLoaded(() => (wantsDrawn.length ? set.part("layers", place) : Promise.resolve(null)), [set, place, wantsDrawn.length > 0]);
-    const found = useLoaded(() => (set.found ? SynthView.detectionsOf(set, place) : Promise.resolve(null)), [set, place]);
+    const found = useLoaded(() => (set.found ? set.detections(place) : Promise.resolve(null)), [set, place, set.found]);
     if (!loaded) return html`<p class="soft">loading</p>`;
     if (loaded.error) return html`<p class="warning" role="alert">${loaded.error.message}</p>`;
     const picture = loaded.value, rows = found?.value, style = { aspectRatio: `${picture.width || 4} / ${picture.height || 3}`,
@@ -79,7 +79,7 @@ SynthView.Picture = (() => {
     return html`<div class="facts">
       <dl class="about"><dt>size</dt><dd>${picture.width} x ${picture.height} px</dd><dt>split</dt><dd>${set.splits[set.split[place]]}</dd>
         ${picture.facts.map(([name, text]) => html`<dt>${name}</dt><dd>${text}</dd>`)}</dl>
-      ${rows && html`<p>${count(rows, picture, score)}</p>`}
+      ${rows && html`<p>${count(rows, picture, score)}</p><${Detected} set=${set} rows=${rows} score=${score} />`}
       ${picture.boxes.length > 0 && html`<div class="wide"><table class="products"><thead><tr><th>product</th><th class="n">visible</th><th class="n">cut off</th><th class="n">size, px</th></tr></thead>
         <tbody>${picture.boxes.map((box, number) => {
           const [key, name] = set.categories[box.category] ?? ["?", "?"];
@@ -93,7 +93,15 @@ SynthView.Picture = (() => {
     </div>`;
   }
 
+  // The detections as a list: what each says, and whether it is right.
+  function Detected({ set, rows, score }) {
+    const kept = rows.detections.filter(one => one.score >= score);
+    return kept.length > 0 && html`<details><summary>${kept.length} detections</summary><ul class="detected">${kept.map((one, number) => html`<li key=${number}>
+      <b class=${["fp", "tp", "neither"][one.status]}>${["FP", "TP", "not counted"][one.status]}</b> ${one.score.toFixed(2)} ${set.categories[one.category]?.[0] ?? "?"}</li>`)}</ul></details>`;
+  }
+
   function count(rows, picture, score) {
+    if (!rows.judged) return "not in the split that was evaluated";
     const kept = rows.detections.filter(one => one.score >= score), of = status => kept.filter(one => one.status === status).length;
     const missed = picture.boxes.filter((box, number) => !box.ignored && (rows.best[number] ?? -1) < score).length;
     return `${of(1)} right (TP), ${of(0)} wrong (FP), ${missed} missed (FN) at a score of ${score.toFixed(2)}`;

@@ -1,7 +1,7 @@
 // All state that a link keeps stands in the part of the address behind "#": sharing the address shares the view.
 "use strict";
 SynthView.state = (() => {
-  const DEFAULTS = { ...SynthView.filters.NONE, tab: "grid", pic: "", set: "a", layers: "boxes", at: "", pick: "" };
+  const DEFAULTS = { ...SynthView.filters.NONE, tab: "grid", pic: "", set: "a", layers: "boxes,detections", pick: "" };
   // Longer selections stay out of the address: browsers and chats cut long ones.
   const MAX_PICK = 1500;
 

@@ -145,7 +145,7 @@ def test_photographs_without_labels_are_shown_and_broken_ones_are_named(tmp_path
     summary = build(folder, tmp_path / "out", other=tmp_path / "set")
     assert [(one.images, one.annotations) for one in summary.sets] == [(2, 0), (2, 4)]
     assert summary.sets[0].problems == () and "000001.png" in summary.sets[1].problems[0]
-    assert content_of(tmp_path / "out/data/sets.js") == ["a", "b"]
+    assert content_of(tmp_path / "out/data/sets.js") == {"keys": ["a", "b"], "found": ""}
 
 
 def test_other_folders_are_left_alone(tmp_path: Path) -> None:
