@@ -19,7 +19,7 @@ from detectors.bench.published import PUBLISHED
 from detectors.bench.rows import RowRecord, RowSettings
 from detectors.bench.run import ROWS, BenchResult
 from detectors.bench.settings import STEPS
-from detectors.bench.table import columns_of, pareto_front, setting_text, sort_rows, table_csv
+from detectors.bench.table import columns_of, pareto_front, setting_text, short_names, sort_rows, table_csv
 from detectors.bench.work import PAGE as ROW_PAGE
 from detectors.evaluate.report import json_text
 
@@ -99,6 +99,7 @@ def _render(result: BenchResult, rows: Sequence[RowRecord], variations: Sequence
             done=done,
             others=[row for row in rows if row.status != "done"],
             front={row.name for row in pareto_front(rows)},
+            names=short_names(rows),
             links={row.name: quote(f"{ROWS}/{row.name}/{ROW_PAGE}/index.html") for row in done},
             setting_text=setting_text,
             speed=SPEED,
@@ -155,6 +156,7 @@ def _version_text(row: RowRecord) -> str:
 def print_bench(console: Console, result: BenchResult, page: Path) -> None:
     """Print the table, what happened to the other rows, and where the files are."""
     rows, front = sort_rows(result.rows), {row.name for row in pareto_front(result.rows)}
+    names = short_names(rows)
     columns = columns_of(rows)
     table = Table(title=budget_text(result), title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("row", no_wrap=True)
@@ -162,14 +164,14 @@ def print_bench(console: Console, result: BenchResult, page: Path) -> None:
         table.add_column(f"{column.name}\n{column.unit}", justify="right", no_wrap=True)
     for row in rows:
         if row.status == "done":
-            name = f"{'* ' if row.name in front else '  '}{row.name}"
+            name = f"{'* ' if row.name in front else '  '}{names[row.name]}"
             table.add_row(Text(name), *(column.shown(row) for column in columns))
     if table.row_count:
         console.print(table, highlight=False)
         console.print("* no other row is both as fast and as accurate", highlight=False)
     for row in rows:
         if row.status != "done":
-            console.print(f"{row.name}: {row.status}: {row.reason}", highlight=False, markup=False)
+            console.print(f"{names[row.name]}: {row.status}: {row.reason}", highlight=False, markup=False)
     if not result.finished:
         left = f"left: {result.planned - len(rows)} of {count_of(result.planned, 'row')}; the same command goes on"
         console.print(left, highlight=False)

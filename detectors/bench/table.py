@@ -128,6 +128,26 @@ def setting_text(row: RowRecord) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def short_names(rows: Sequence[RowRecord]) -> dict[str, str]:
+    """Return by name what tells a row from the others: its detector, and what differs in rows of the same detector."""
+    settings = {row.name: _parts(row) for row in rows}
+    labels = {}
+    for row in rows:
+        same = [settings[other.name] for other in rows if other.asked == row.asked and settings[other.name]]
+        varied = [len(set(column)) > 1 for column in zip(*same, strict=True)]
+        kept = [part for part, shown in zip(settings[row.name], varied, strict=False) if shown]
+        labels[row.name] = ", ".join([Path(row.asked).stem if row.asked.endswith(".py") else row.asked, *kept])
+    return labels if len(set(labels.values())) == len(labels) else {row.name: row.name for row in rows}
+
+
+def _parts(row: RowRecord) -> tuple[str, ...]:
+    one = row.settings
+    if one is None:
+        return ()
+    proposals = f"{one.proposals} proposals" if one.proposals else "its own proposals"
+    return (one.backbone or "its own network", f"{one.width}x{one.height}", proposals)
+
+
 def table_csv(rows: Sequence[RowRecord]) -> str:
     """Return the table as CSV, numbers in full."""
     out = io.StringIO()

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from detectors.bench.describe import DetectorFacts, describe
+from detectors.bench.name_places import free_area, place_names
 from detectors.bench.report import PAGE, summarize_bench, write_bench
 from detectors.bench.rows import RowCosts, RowData, RowRecord, RowSettings, RowTimes, plan_rows, read_row, write_row
 from detectors.bench.run import BenchResult
 from detectors.bench.settings import BenchSettings
-from detectors.bench.table import columns_of, pareto_front, sort_rows, table_csv
+from detectors.bench.table import columns_of, pareto_front, short_names, sort_rows, table_csv
 from support.errors import raises
 
 HOSTILE = "<script>alert(1)</script>$x^$&\"'"
@@ -59,6 +60,49 @@ def row(name: str, ap: float | None, ms: float, *, status: Any = "done", **field
     }
     more = done if status == "done" else {}
     return RowRecord(name=name, status=status, **{"asked": name, **more, **fields})
+
+
+def test_short_names_say_what_differs_in_rows_of_one_detector() -> None:
+    rows = [
+        row("yolo-a-320", 0.1, 5, asked="yolo", backbone="a"),
+        row("yolo-b-320", 0.1, 5, asked="yolo", backbone="b"),
+        row("yolo-b-640", 0.1, 5, asked="yolo", backbone="b", width=640),
+        row("fcos-a-320", 0.1, 5, asked="fcos", backbone="a"),
+        row("mine", None, 5, asked="folder/mine.py", status="failed"),
+    ]
+    expected = ["yolo, a, 320x192", "yolo, b, 320x192", "yolo, b, 640x192", "fcos", "mine"]
+    assert list(short_names(rows).values()) == expected
+    # Two rows that nothing tells apart but their names have their names.
+    assert short_names([*rows, row("fcos-again", 0.1, 5, asked="fcos", backbone="a")])["fcos-a-320"] == "fcos-a-320"
+
+
+def test_names_take_the_nearest_free_place() -> None:
+    """A name of 20 x 10 pixels: right of its dot, else left of it, else above, else further out."""
+    room, dot = (0.0, 0.0, 200.0, 100.0), (100.0, 50.0)
+    right, left, above = (105, 45, 125, 55), (75, 45, 95, 55), (90, 55, 110, 65)
+    assert free_area(dot, 20, 10, [], room, 1.0) == right
+    wall = (105.0, 0.0, 106.0, 100.0)
+    assert free_area(dot, 20, 10, [wall], room, 1.0) == left
+    assert free_area(dot, 20, 10, [wall, (94.0, 0.0, 95.0, 100.0)], room, 1.0) == (110, 45, 130, 55)
+    assert free_area(dot, 20, 10, [room], room, 1.0) is None
+    assert free_area(dot, 20, 10, [(111.0, 0.0, 200.0, 100.0), (0.0, 0.0, 89.0, 100.0)], room, 1.0) == above
+    assert free_area((195.0, 50.0), 20, 10, [], room, 1.0) == (170, 45, 190, 55)
+
+
+def test_no_name_covers_another_or_a_dot() -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure(figsize=(4, 3)).subplots()
+    points = [(1.0, place / 30) for place in range(30)]
+    axes.plot(*zip(*points, strict=True), "o")
+    areas = [one for one in place_names(axes, points, ["detector"] * 30, [False] * 30) if one is not None]
+    assert len(areas) > 15
+    for place, (x0, y0, x1, y1) in enumerate(areas):
+        for a0, b0, a1, b1 in areas[:place]:
+            assert x1 <= a0 or a1 <= x0 or y1 <= b0 or b1 <= y0
+        for point in points:
+            x, y = axes.transData.transform(point)
+            assert not (x0 < x < x1 and y0 < y < y1)
 
 
 def test_each_combination_is_a_row_and_what_does_not_fit_says_why() -> None:
