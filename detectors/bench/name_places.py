@@ -70,14 +70,12 @@ def free_area(
     """
     for step in range(TRIES):
         out = (NEAREST + STEP * step) * scale
-        for x in (out, -out - width, -width / 2):
-            for y in (-height / 2, out / 2, -out / 2 - height):
-                if x == -width / 2:
-                    y = out if y > 0 else -out - height
-                area = (dot[0] + x, dot[1] + y, dot[0] + x + width, dot[1] + y + height)
-                inside = area[0] >= room[0] and area[1] >= room[1] and area[2] <= room[2] and area[3] <= room[3]
-                if inside and not any(_overlap(area, other) for other in taken):
-                    return area
+        beside = [(x, y) for x in (out, -out - width) for y in (-height / 2, out / 2, -out / 2 - height)]
+        for x, y in [*beside, (-width / 2, out), (-width / 2, -out - height)]:
+            area = (dot[0] + x, dot[1] + y, dot[0] + x + width, dot[1] + y + height)
+            inside = area[0] >= room[0] and area[1] >= room[1] and area[2] <= room[2] and area[3] <= room[3]
+            if inside and not any(_overlap(area, other) for other in taken):
+                return area
     return None
 
 
