@@ -12,6 +12,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from assets.errors import printable
 from assets.plurals import plural_of
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -26,20 +27,20 @@ class StepProgress:
     """
 
     def __init__(self, console: Console, title: str, *, total: int, done: int = 0, unit: str = "steps") -> None:
-        self.console, self.title, self.unit = console, title, unit
+        self.console, self.title, self.unit = console, printable(title), unit
         self.total, self.done, self.failed = total, done, 0
         self._bar = self._open_bar() if console.is_terminal else None
-        self._task = self._bar.add_task(title, total=total, completed=done, words="") if self._bar else None
+        self._task = self._bar.add_task(self.title, total=total, completed=done, words="") if self._bar else None
         self._printed = self._last = time.monotonic()
         # Seconds spent, and number done by then.
         self._spent = deque([(0.0, done)], maxlen=RATE_CALLS + 1)
 
     def _open_bar(self) -> Progress:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[words]}"),
+            TextColumn("{task.fields[words]}", markup=False),
         )
         return Progress(*columns, console=self.console)
 
@@ -64,7 +65,7 @@ class StepProgress:
         self._last = now
         text = ", ".join(filter(None, (words, self.describe())))
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, advance=count, words=text)
+            self._bar.update(self._task, advance=count, words=printable(text))
         elif now - self._printed >= SECONDS_BETWEEN_LINES or self.done == self.total:
             self._printed = now
             unit = self.unit if self.total != 1 else self.unit.removesuffix("s")

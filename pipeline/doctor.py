@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from assets.errors import SynthError
 from assets.machine import cache_folder
@@ -124,9 +124,9 @@ def print_checks(console: Console, checks: list[Check]) -> None:
     """Print a line per check, followed by the repair if one is needed."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for check in checks:
-        table.add_row(check.name, f"[{STYLES[check.verdict]}]{check.verdict}", escape(check.found))
+        table.add_row(check.name, Text(check.verdict, STYLES[check.verdict]), check.found)
         if check.repair:
-            table.add_row("", "", escape(f"repair: {check.repair}"), style="yellow")
+            table.add_row("", "", f"repair: {check.repair}", style="yellow")
     console.print(table, highlight=False)
     if not any(check.renders for check in checks):
         console.print("no backend works here: repair one of them", style="red")

@@ -28,7 +28,7 @@ MAY_IMPORT = {
 # entry imports only what stands before it. Folders of files alone need no order: they have no circles.
 ORDER = {
     "assets": (
-        *("demo", "color", "error_codes", "errors", "interrupt", "limits", "machine", "options", "plurals"),
+        *("demo", "color", "error_codes", "errors", "console", "interrupt", "limits", "machine", "options", "plurals"),
         *("plugins", "progress", "notebook"),
         *("files", "pages", "catalog", "planogram", "mesh", "packages", "props", "backdrops", "fixtures", "library"),
     ),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from assets.catalog.csv_rows import bare_cell, csv_bytes
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
@@ -88,11 +89,7 @@ def in_order(catalog: Catalog, ids: CategoryIds) -> Iterator[tuple[int, int]]:
 
 def ids_csv(ids: CategoryIds) -> bytes:
     """Return the registry as the bytes of its file."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
-    writer.writerows(enumerate(ids.keys, start=1))
-    return text.getvalue().encode()
+    return csv_bytes([HEADER, *enumerate(ids.keys, start=1)])
 
 
 def save_ids(path: Path, ids: CategoryIds) -> None:
@@ -129,7 +126,8 @@ def read_ids(path: Path) -> CategoryIds:
 def parse_ids(content: bytes, where: str) -> CategoryIds:
     """Parse the bytes of a registry file. Raises SynthError if it is damaged."""
     try:
-        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig")), strict=True))
+        read = csv.reader(io.StringIO(content.decode("utf-8-sig")), strict=True)
+        rows = [[bare_cell(cell) for cell in row] for row in read]
     except (UnicodeDecodeError, csv.Error) as error:
         raise SynthError(
             "the registry of category ids cannot be read", code="category-ids-damaged", where=where, found=str(error)

@@ -1,11 +1,12 @@
-"""Reading of CSV and TSV lists as spreadsheet programs write them."""
+"""CSV and TSV as spreadsheet programs write them, read; and CSV of which they run nothing, written."""
 
 from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -124,6 +125,14 @@ FORMULA = re.compile(r"'*[=+\-@\t\r]")
 def formula_safe(cell: str) -> str:
     """Prefix a text with an apostrophe if a spreadsheet program would run it as a formula; undone on reading."""
     return f"'{cell}" if FORMULA.match(cell) else cell
+
+
+def csv_bytes(rows: Iterable[Iterable[object]]) -> bytes:
+    """Return rows as CSV (UTF-8) in which no text is a formula. None is an empty cell."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([formula_safe(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    return text.getvalue().encode()
 
 
 def bare_cell(cell: str) -> str:

@@ -7,14 +7,13 @@ EAN-13 from the range that GS1 reserves for shops (prefix 2), so none is the num
 from __future__ import annotations
 
 import colorsys
-import csv
-import io
 from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
 
 from assets.catalog.barcode import check_digit
+from assets.catalog.csv_rows import csv_bytes
 from assets.catalog.words import ENDS, FLAVOURS, GOODS, LINES, MIDDLES, STARTS, Goods
 
 COLUMNS: tuple[str, ...] = (
@@ -44,11 +43,8 @@ def generate_row(seed: int) -> Row:
 
 def generate_csv(count: int, *, seed: int) -> bytes:
     """Generate a catalogue as the bytes of a CSV list."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(generate_rows(count, seed=seed))
-    return text.getvalue().encode()
+    rows = generate_rows(count, seed=seed)
+    return csv_bytes([COLUMNS, *([row.get(name, "") for name in COLUMNS] for row in rows)])
 
 
 def _generate_rows(seed: int) -> Iterator[Row]:

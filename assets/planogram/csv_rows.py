@@ -8,12 +8,12 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from assets.catalog.csv_rows import bare_cell, detect_delimiter, formula_safe
+from assets.catalog.csv_rows import bare_cell, csv_bytes, detect_delimiter
 from assets.catalog.problems import Findings, Problem
 from assets.catalog.types import Catalog
 from assets.errors import SynthError
@@ -61,15 +61,15 @@ def write_planograms(planograms: Iterable[Planogram], products: Iterable[Planogr
 
     Planograms of one name become one when it is read: their names must differ.
     """
-    yield _encode_rows([COLUMNS])
+    yield csv_bytes([COLUMNS])
     for planogram in planograms:
         rows = []
         for number, shelf in enumerate(_from_below(planogram), start=1):
             positions = sorted(shelf.positions, key=lambda one: one.x or 0.0)
             for place, one in enumerate(positions, start=1):
                 cells = (number, one.sku, planogram.name, place, one.wide, one.high, one.deep, one.orientation)
-                rows.append([formula_safe(str(cell)) for cell in cells])
-        yield _encode_rows(rows)
+                rows.append([str(cell) for cell in cells])
+        yield csv_bytes(rows)
 
 
 def losses(planograms: Iterable[Planogram]) -> Counter[str]:
@@ -92,12 +92,6 @@ def _from_below(planogram: Planogram) -> list[PlanogramShelf]:
     """Return the shelves that carry something, from below."""
     carrying = [shelf for shelf in planogram.shelves if shelf.positions]
     return sorted(carrying, key=lambda shelf: (shelf.surface, shelf.x))
-
-
-def _encode_rows(rows: Iterable[Sequence[object]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
 
 
 def _read_shelves(path: Path, problems: Findings) -> Shelves:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from assets.catalog.csv_rows import bare_cell, csv_bytes
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.limits import DATASET_IMAGES, DATASET_JSON, SET_CLASSES, read_file
@@ -80,7 +81,8 @@ def _read_list(file: Path) -> tuple[CategoryRecord, ...]:
     try:
         rows = list(csv.DictReader(io.StringIO(text), strict=True))
         SET_CLASSES.check(len(rows), str(file))
-        found = [(int(row["number"]), row["name"], row["sku"] or None, int(row["category_id"])) for row in rows]
+        texts = [(bare_cell(row["name"]), bare_cell(row["sku"]) or None) for row in rows]
+        found = [(int(row["number"]), *text, int(row["category_id"])) for row, text in zip(rows, texts, strict=True)]
     except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise _unusable(file, short(error)) from error
     if [number for number, *_ in found] != list(range(1, len(found) + 1)) or not found:
@@ -133,9 +135,5 @@ def _write_image(folder: Path, split: str, labels: ImageLabels, categories: Sequ
 
 
 def _list(categories: Sequence[CategoryRecord]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for number, one in enumerate(categories, start=1):
-        writer.writerow([number, one.name or one.key or one.id, one.key, one.id])
-    return text.getvalue().encode()
+    rows = ((number, one.name or one.key or one.id, one.key, one.id) for number, one in enumerate(categories, start=1))
+    return csv_bytes([COLUMNS, *rows])

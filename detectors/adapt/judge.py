@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from assets.files.atomic import write_atomic
@@ -219,7 +218,7 @@ def print_judged(console: Console, judged: Judged) -> None:
             _range(row.gain),
             closed,
         )
-        table.add_row(escape(row.name), *values)
+        table.add_row(row.name, *values)
     if all(row.name != ORACLE for row in judged.rows):
         table.add_row(ORACLE, "–", "", "–", "", "", "–")
     table.caption = "gain: AP less that of the run; closed: share of the gap from the run to the oracle"

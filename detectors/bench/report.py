@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from assets.files.atomic import write_atomic
 from assets.pages.templates import open_templates
@@ -71,7 +70,7 @@ def summarize_bench(result: BenchResult) -> BenchSummary:
 def write_bench(result: BenchResult) -> Path:
     """Write page, plots, CSV and JSON into the folder of the comparison, and return the page."""
     out, rows = result.settings.out, sort_rows(result.rows)
-    write_atomic(out / TABLE, table_csv(rows).encode())
+    write_atomic(out / TABLE, table_csv(rows))
     content = {"planned": result.planned, "rows": [row.model_dump() for row in rows]}
     write_atomic(out / CONTENT, json_text(content).encode())
     write_atomic(out / SPEED, plot_speed(rows))
@@ -165,7 +164,7 @@ def print_bench(console: Console, result: BenchResult, page: Path) -> None:
     for row in rows:
         if row.status == "done":
             name = f"{'* ' if row.name in front else '  '}{names[row.name]}"
-            table.add_row(Text(name), *(column.shown(row) for column in columns))
+            table.add_row(name, *(column.shown(row) for column in columns))
     if table.row_count:
         console.print(table, highlight=False)
         console.print("* no other row is both as fast and as accurate", highlight=False)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from assets.catalog.csv_rows import csv_bytes
 from assets.progress import duration_text
 from detectors.bench.rows import RowRecord
 from detectors.evaluate.metrics.corners import CORNER_METRICS
@@ -148,37 +147,17 @@ def _parts(row: RowRecord) -> tuple[str, ...]:
     return (one.backbone or "its own network", f"{one.width}x{one.height}", proposals)
 
 
-def table_csv(rows: Sequence[RowRecord]) -> str:
+def table_csv(rows: Sequence[RowRecord]) -> bytes:
     """Return the table as CSV, numbers in full."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     columns, front = columns_of(rows), {row.name for row in pareto_front(rows)}
     heads = [f"{column.name} {column.unit}".strip() for column in columns]
-    writer.writerow(
-        [
-            "name",
-            "detector",
-            "backbone",
-            "width",
-            "height",
-            "proposals",
-            "initial weights",
-            *heads,
-            "pareto",
-            "status",
-            "reason",
-        ]
-    )
+    own = ("name", "detector", "backbone", "width", "height", "proposals", "initial weights")
+    lines: list[list[object]] = [[*own, *heads, "pareto", "status", "reason"]]
     for row in sort_rows(rows):
         one = row.settings
         how = [one.backbone or "", one.width, one.height, one.proposals or "", one.weights] if one else [""] * 5
         values = [column.value(row) for column in columns]
-        numbers = [f"{value:.9g}" if math.isfinite(value) else "" for value in values]
+        numbers = [float(f"{value:.9g}") if math.isfinite(value) else "" for value in values]
         where = "yes" if row.name in front else ""
-        writer.writerow([_plain(row.name), _plain(row.asked), *how, *numbers, where, row.status, _plain(row.reason)])
-    return out.getvalue()
-
-
-def _plain(text: str) -> str:
-    """Return a text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+        lines.append([row.name, row.asked, *how, *numbers, where, row.status, row.reason])
+    return csv_bytes(lines)

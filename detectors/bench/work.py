@@ -14,6 +14,7 @@ from pydantic import Field
 from rich.console import Console
 from torch import nn
 
+from assets.console import PlainConsole
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.models import FileModel, read_model
@@ -92,7 +93,7 @@ def train_row(settings: BenchSettings, row: PlannedRow, folder: Path) -> bool:
     progress = read_progress(folder)
     if progress is not None and progress.finished:
         return True
-    console = Console(width=160)
+    console = PlainConsole(width=160)
     if progress is None:
         progress = _begin(settings, row, folder, console)
         _save(folder, progress)

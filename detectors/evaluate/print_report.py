@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from assets.plurals import count_of, counts_of
@@ -62,9 +61,7 @@ def metric_table(metrics: Sequence[Metric], *, heads: bool) -> Table:
     table = _table("", "value", "95 %", "")
     for metric in metrics:
         if metric.head or not heads:
-            table.add_row(
-                escape(metric.name), number_text(metric.value), _range(metric.interval), escape(metric.meaning)
-            )
+            table.add_row(metric.name, number_text(metric.value), _range(metric.interval), metric.meaning)
     notes = [metric.interval.note for metric in metrics if metric.interval is not None and metric.interval.note]
     if notes:
         table.caption = notes[0]
@@ -83,14 +80,14 @@ def _mistakes(report: Report) -> Table:
 def _classes(report: Report) -> Table:
     table = _table("worst SKUs", "boxes", "AP", "AP50")
     for row in report.classes[:MAX_CLASSES]:
-        table.add_row(escape(row.key or row.name), str(row.boxes), number_text(row.ap), number_text(row.ap50))
+        table.add_row(row.key or row.name, str(row.boxes), number_text(row.ap), number_text(row.ap50))
     return table
 
 
 def _confusions(report: Report) -> Table:
     table = _table("SKU", "times", "taken for")
     for one in report.naming.confusions[:MAX_CONFUSIONS]:
-        table.add_row(escape(one.true), str(one.count), escape(one.found))
+        table.add_row(one.true, str(one.count), one.found)
     return table
 
 

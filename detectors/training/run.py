@@ -14,6 +14,7 @@ from pydantic import Field
 from rich.console import Console
 from torch import nn
 
+from assets.console import PlainConsole
 from assets.files.atomic import lock_folder, write_atomic
 from assets.files.models import FileModel, read_model
 from assets.limits import DATASET_JSON
@@ -70,7 +71,7 @@ def run_training(
     settings = settings.with_live([source.images.name for source in live])
     child = not is_first_process()
     if child:
-        console = Console(quiet=True)
+        console = PlainConsole(quiet=True)
     with nullcontext() if child else lock_folder(settings.out):
         earlier = claim_folder(settings, load_checkpoint)
         if prepare is not None and not child:

@@ -11,7 +11,7 @@ import click
 from assets.options import Option, Seed
 from pipeline.cli.command import CommandGroup
 from pipeline.cli.options import SkuList, Use
-from pipeline.cli.output import open_console, report
+from pipeline.cli.output import open_console, report, say
 
 if TYPE_CHECKING:
     from pipeline.products.build import AssetBuildSettings
@@ -96,7 +96,7 @@ def catalog_demo() -> None:
     """Print the path of the demo catalogue."""
     from assets.demo import demo_list
 
-    click.echo(demo_list())
+    say(demo_list())
 
 
 @click.group(cls=CommandGroup)
@@ -111,7 +111,7 @@ def recipe_list() -> None:
 
     for name in recipe_names():
         summary = (recipe_module(name).__doc__ or "").split("\n")[0]
-        click.echo(f"{name:10s} {summary}")
+        say(f"{name:10s} {summary}")
 
 
 @recipe.command("show")
@@ -119,7 +119,7 @@ def recipe_show(name: Annotated[str, Option("", parse="recipe_name")]) -> None:
     """Print recipe NAME (or a file, completed) as YAML: every range with its meaning."""
     from render.recipes import load_recipe, recipe_yaml
 
-    click.echo(recipe_yaml(load_recipe(name)), nl=False)
+    say(recipe_yaml(load_recipe(name)), end="")
 
 
 @recipe.command("check")
@@ -128,7 +128,7 @@ def recipe_check(file: Annotated[Path, Option("", exists="file")]) -> None:
     from render.recipes import load_recipe
 
     loaded = load_recipe(str(file))
-    click.echo(f"{file}: a valid {loaded.model_dump()['recipe']} recipe")
+    say(f"{file}: a valid {loaded.model_dump()['recipe']} recipe")
 
 
 @recipe.command(

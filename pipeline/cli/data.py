@@ -12,7 +12,7 @@ from assets.options import Option
 from assets.plurals import count_of, counts_of
 from pipeline.cli.command import CommandGroup
 from pipeline.cli.options import Use
-from pipeline.cli.output import open_console, report
+from pipeline.cli.output import open_console, report, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -106,7 +106,7 @@ def _chosen(call: Callable[[Console], ConvertSummary]) -> None:
     report(summary)
     print_summary(console, summary)
     for name, count in sorted(summary.splits.items()):
-        click.echo(f"{name}: {counts_of(image=count)}")
+        say(f"{name}: {counts_of(image=count)}")
 
 
 @data.command("crop", uses={"settings": Use("pipeline.shards.settings:CroppingSettings")}, reports=True)
@@ -117,7 +117,7 @@ def crop(source: str, out: str, settings: CroppingSettings) -> None:
     summary = crop_data(source, out, settings, open_console())
     report(summary)
     crops, skus = counts_of(crop=summary.crops), count_of(summary.skus, "SKU")
-    click.echo(f"wrote {crops} of {skus} to {out}; left out: {summary.left_out:,}")
+    say(f"wrote {crops} of {skus} to {out}; left out: {summary.left_out:,}")
 
 
 @data.command("diff", reports=True)
@@ -136,9 +136,9 @@ def diff(
     report(summary)
     print_diff(summary, console)
     if out is not None:
-        click.echo(f"wrote {out}")
+        say(f"wrote {out}")
     found = count_of(summary.differences, "difference", spec=",")
-    click.echo("the same images, boxes and classes" if summary.equal else found)
+    say("the same images, boxes and classes" if summary.equal else found)
 
 
 @data.command("merge", uses={"settings": Use("pipeline.shards.settings:MergeSettings")}, reports=True)
@@ -156,7 +156,7 @@ def merge(places: tuple[str, ...], out: str, settings: MergeSettings) -> None:
     summary, notes = found
     report(summary)
     for note in notes:
-        click.echo(note)
+        say(note)
     print_summary(console, summary)
 
 
@@ -178,17 +178,17 @@ def stats(
     print_stats(counted, console, below=below)
     if sku_table is not None:
         write_sku_table(counted, sku_table)
-        click.echo(f"wrote {sku_table}")
+        say(f"wrote {sku_table}")
 
 
 def _run(call: Callable[[], DataSummary], word: str) -> None:
     summary = call()
     report(summary)
     for note in summary.notes:
-        click.echo(note)
+        say(note)
     there = f" ({summary.there} existed)" if summary.there else ""
     shards = summary.shards + summary.there
-    click.echo(
+    say(
         f"{word}: {count_of(shards, 'shard')}{there}, {counts_of(image=summary.images, annotation=summary.annotations)}"
     )
 

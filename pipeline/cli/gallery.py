@@ -13,7 +13,7 @@ from assets.options import Option
 from assets.plurals import count_of
 from pipeline.cli.command import Command, CommandGroup
 from pipeline.cli.options import Given, Use
-from pipeline.cli.output import open_console, report
+from pipeline.cli.output import open_console, report, say
 
 if TYPE_CHECKING:
     from detectors.recognition.settings import GalleryEvaluateSettings, GalleryPhotos
@@ -124,7 +124,7 @@ def use(gallery: Folder, version: str) -> None:
     """Use VERSION of GALLERY from now on."""
     from pipeline.gallery.tools import switch
 
-    click.echo(switch(gallery, version))
+    say(switch(gallery, version))
 
 
 @gallery.command()
@@ -132,7 +132,7 @@ def rollback(gallery: Folder) -> None:
     """Return to the previous version."""
     from pipeline.gallery.tools import switch
 
-    click.echo(switch(gallery, None))
+    say(switch(gallery, None))
 
 
 @gallery.command()
@@ -147,9 +147,9 @@ def verify(
 
     problems = verify_version(gallery, version)
     for problem in problems:
-        click.echo(f"- {problem}")
+        say(f"- {problem}")
     found = count_of(len(problems), "problem") if problems else "good"
-    click.echo(f"version {version or current_version(gallery)}: {found}")
+    say(f"version {version or current_version(gallery)}: {found}")
     sys.exit(1 if problems else 0)
 
 
@@ -190,7 +190,7 @@ def tune(gallery: Folder, options: Given, photos: GalleryPhotos) -> None:
     from detectors.recognition.gallery.recognize import open_recognizer
 
     made = tune_gallery(open_recognizer(gallery, **options), photos, open_console())
-    click.echo(f"known from {made.threshold:.3f}; for review under a lead of {made.margin:.3f}")
+    say(f"known from {made.threshold:.3f}; for review under a lead of {made.margin:.3f}")
 
 
 @gallery.command()
@@ -202,7 +202,7 @@ def clean(
     """Delete old versions, and every file that no remaining version needs."""
     from pipeline.gallery.tools import clean_folder
 
-    click.echo(clean_folder(gallery, keep))
+    say(clean_folder(gallery, keep))
 
 
 def _builder() -> Any:

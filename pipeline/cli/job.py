@@ -15,7 +15,7 @@ from assets.options import Option
 from assets.plurals import counts_of
 from pipeline.cli.command import CommandGroup
 from pipeline.cli.options import Given, Use
-from pipeline.cli.output import json_value, open_console, report
+from pipeline.cli.output import json_line, open_console, report, say
 from pipeline.cli.types import Workers
 
 if TYPE_CHECKING:
@@ -97,8 +97,6 @@ def job_status(
     as_text: Annotated[bool, Option("Print JSON, for programs.", name="--json")] = False,
 ) -> None:
     """Report the progress of the job at PLACE: done, rate, time left, failures by kind, coverage."""
-    import json
-
     from pipeline.jobs.report import print_status
     from pipeline.jobs.status import job_status as read_status
 
@@ -108,7 +106,7 @@ def job_status(
         while True:
             status = read_status(settings)
             if as_text:
-                click.echo(json.dumps(json_value(status)))
+                click.echo(json_line(status))
             else:
                 if watch and console.is_terminal:
                     console.clear()
@@ -124,7 +122,7 @@ def job_cancel(place: str) -> None:
     from dataset.storage.path import StoragePath
     from pipeline.jobs.status import cancel_job
 
-    click.echo(cancel_job(StoragePath(place)))
+    say(cancel_job(StoragePath(place)))
 
 
 @job.command("index")
@@ -138,7 +136,7 @@ def job_index(
 
     with scratch_folder("job") as folder:
         counts = write_index_now(_settings_at(place, Path(folder), plugins))
-    click.echo(counts_of(shard=counts.shards, image=counts.images, annotation=counts.annotations))
+    say(counts_of(shard=counts.shards, image=counts.images, annotation=counts.annotations))
 
 
 def _settings_at(place: str, folder: Path, plugins: tuple[Path, ...] = ()) -> Any:

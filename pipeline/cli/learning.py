@@ -12,7 +12,7 @@ import click
 from assets.options import Option
 from pipeline.cli.command import Command
 from pipeline.cli.options import Use
-from pipeline.cli.output import open_console, report
+from pipeline.cli.output import open_console, report, say
 
 if TYPE_CHECKING:
     from detectors.adapt import AdaptSettings
@@ -66,7 +66,7 @@ def _list_detectors(ctx: click.Context, param: click.Parameter, wanted: bool) ->
     from detectors.models import detector_names, detector_summary
 
     for name in detector_names():
-        click.echo(f"{name:26s} {detector_summary(name)}")
+        say(f"{name:26s} {detector_summary(name)}")
     ctx.exit()
 
 
@@ -232,7 +232,7 @@ def preview_batch(
 
     boxes = training.data.boxes
     with scratch_folder("stream") as folder, open_streams(stream, Path(folder), boxes=boxes) as live:
-        click.echo(f"wrote {preview_training(training, out, open_console(), count=count, live=live)}")
+        say(f"wrote {preview_training(training, out, open_console(), count=count, live=live)}")
 
 
 COMMANDS = (train, adapt, evaluate, bench, predict, explain, export, preview_batch)

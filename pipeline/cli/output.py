@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assets.errors import SynthError
+from assets.errors import UNPRINTABLE, SynthError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,12 +39,17 @@ LEARNING_PACKAGES = (
 
 def open_console(*, quiet: bool = False) -> Console:
     """Open a console on stdout; in a pipe or file its tables are as wide as needed."""
-    from rich.console import Console
+    from assets.console import PlainConsole
 
-    console = Console(quiet=quiet)
+    console = PlainConsole(quiet=quiet)
     if console.is_terminal or "COLUMNS" in os.environ:
         return console
-    return Console(quiet=quiet, width=PIPE_WIDTH)
+    return PlainConsole(quiet=quiet, width=PIPE_WIDTH)
+
+
+def say(text: object, *, end: str = "\n") -> None:
+    """Print a text on stdout, with control characters written out."""
+    click.echo(f"{printable(str(text))}{end}", nl=False)
 
 
 def report_options() -> list[click.Option]:
@@ -120,7 +125,13 @@ def reporting_mistakes(ctx: click.Context) -> Iterator[None]:
 def _print_ending(ctx: click.Context, ended: str, error: str | None, code: str | None, seconds: float) -> None:
     content: dict[str, Any] = {"command": _name_of(ctx), "ended": ended, "error": error, "code": code}
     content = {**content, **ctx.meta.get(SUMMARY, {}), **content, "seconds": round(seconds, 3)}
-    click.echo(json.dumps(json_value(content), ensure_ascii=False) if ctx.meta.get(JSON) else _line_of(content))
+    click.echo(json_line(content) if ctx.meta.get(JSON) else printable(_line_of(content)))
+
+
+def json_line(content: Any) -> str:
+    """Return a value as one line of JSON; what controls a terminal is written as an escape of JSON."""
+    text = json.dumps(json_value(content), ensure_ascii=False)
+    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _name_of(ctx: click.Context) -> str:

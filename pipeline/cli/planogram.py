@@ -9,7 +9,7 @@ import click
 
 from pipeline.cli.command import CommandGroup
 from pipeline.cli.options import Use
-from pipeline.cli.output import open_console, report
+from pipeline.cli.output import open_console, report, say
 
 if TYPE_CHECKING:
     from pipeline.planograms.settings import (
@@ -48,7 +48,7 @@ def planogram_show(settings: PlanogramShowSettings) -> None:
 
     shown = show_planograms(settings, open_console())
     report(shown)
-    click.echo(f"wrote {shown.out}")
+    say(f"wrote {shown.out}")
 
 
 @planogram.command(

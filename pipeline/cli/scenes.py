@@ -12,7 +12,7 @@ from assets.interrupt import exit_code
 from assets.options import Option
 from pipeline.cli.command import Command
 from pipeline.cli.options import Use
-from pipeline.cli.output import open_console, report
+from pipeline.cli.output import open_console, report, say
 
 if TYPE_CHECKING:
     from pipeline.preview.types import PreviewSettings
@@ -112,7 +112,7 @@ def preview(
     """
     from pipeline.preview.draw import preview_set
 
-    click.echo(f"wrote {preview_set(place, out, settings)}")
+    say(f"wrote {preview_set(place, out, settings)}")
 
 
 @click.command(

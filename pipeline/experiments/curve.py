@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from assets.console import PlainConsole
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder, write_atomic
 from assets.progress import Reporter, StepProgress
@@ -62,7 +63,7 @@ def measure_curve(settings: CurveSettings, console: Console) -> PhotoCurve:
     cells = plan_cells(settings, photos.pool)
     with stopping_after(settings.minutes):
         synthetic = rendered_set(settings, console)
-        runner = TrainingRunner(settings, photos, synthetic, Console(quiet=True))
+        runner = TrainingRunner(settings, photos, synthetic, PlainConsole(quiet=True))
         trainings = list(dict.fromkeys(training for cell in cells for training in cell.trainings))
         run_trainings(runner, trainings, console)
     done = [training for training in trainings if runner.is_done(training)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from assets.console import PlainConsole
 from assets.files.atomic import write_atomic
 from assets.progress import Reporter
 from detectors.checkpoints.detector import find_checkpoint
@@ -102,7 +103,7 @@ def prove(settings: ProofSettings, console: Console) -> Proof:
     trainings = plan_proof(settings, photos)
     with stopping_after(settings.minutes):
         synthetic = rendered_set(settings, console)
-        runner = TrainingRunner(settings, photos, synthetic, Console(quiet=True))
+        runner = TrainingRunner(settings, photos, synthetic, PlainConsole(quiet=True))
         run_trainings(runner, trainings, console)
     done = [training for training in trainings if runner.is_done(training)]
     refused = {training: runner.record(training).refused for training in done}

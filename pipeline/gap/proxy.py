@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from assets.console import PlainConsole
 from assets.options import DeviceName
 from assets.progress import Reporter, duration_text
 from dataset.storage.path import StoragePath
@@ -103,4 +104,4 @@ def score_run(run: Path, labels: Path, *, device: DeviceName) -> tuple[Interval,
 
 
 def _quiet() -> Console:
-    return Console(file=io.StringIO())
+    return PlainConsole(file=io.StringIO())

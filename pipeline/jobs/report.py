@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from assets.plurals import count_of
@@ -124,7 +123,7 @@ def _add_pilot(table: Table, estimate: Estimate, pilot: Pilot) -> None:
     table.add_row("of those assigned", f"{pilot.share:.0%} count, by {count_of(pilot.scenes, 'sampled scene')}")
     if pilot.failed:
         table.add_row(
-            "not sampled", f"[red]{count_of(pilot.failed, 'scene')}[/red]: {escape(' '.join(pilot.reason.split()))}"
+            "not sampled", f"{count_of(pilot.failed, 'scene')}: {' '.join(pilot.reason.split())}", style="red"
         )
     table.add_row("sides", shares_text(pilot.sides, SIDES.values()))
     bins = [f"{low}-{high}" for low, high in zip((0, *EDGES), EDGES, strict=False)] + [f"{EDGES[-1]}-"]
@@ -168,16 +167,14 @@ def gpu_text(estimate: Estimate) -> str:
 def print_status(console: Console, status: JobStatus, location: str) -> None:
     """Print the progress of a job."""
     table = _key_value_table()
-    table.add_row("job", escape(location))
+    table.add_row("job", location)
     driver = f", driven by {status.beat}" if status.running and status.beat is not None else ""
-    table.add_row("state", f"{status.state}{escape(driver)}")
+    table.add_row("state", f"{status.state}{driver}")
     table.add_row("shards", "{:,} of {:,}".format(*status.shards))
     table.add_row("scenes", "{:,} of {:,} in finished shards".format(*status.scenes))
     progress = status.beat.progress if status.running and status.beat is not None else {}
     if "about" in progress:
-        table.add_row(
-            "this run", f"{progress['made']:,} made, {progress['failed']:,} failed; {escape(str(progress['about']))}"
-        )
+        table.add_row("this run", f"{progress['made']:,} made, {progress['failed']:,} failed; {progress['about']!s}")
     table.add_row(
         "images",
         f"{status.images:,} with {count_of(status.annotations, 'annotation', spec=',')}, {bytes_text(status.bytes)}",
@@ -187,8 +184,8 @@ def print_status(console: Console, status: JobStatus, location: str) -> None:
         "coverage", f"{share:.1%} of the appearances wanted; {status.short:,} of {status.skus:,} SKUs lack some"
     )
     for kind, (number, example) in list(status.failures.items())[:MAX_LISTED]:
-        table.add_row("failed" if status.failures else "", f"{number:,} x {escape(kind)}; {escape(example)}")
-    table.add_row("next", NEXT[status.state].format(location=escape(location)))
+        table.add_row("failed" if status.failures else "", f"{number:,} x {kind}; {example}")
+    table.add_row("next", NEXT[status.state].format(location=location))
     console.print(table, highlight=False)
 
 
@@ -196,7 +193,7 @@ def print_job_summary(console: Console, summary: JobSummary) -> None:
     """Print the result of a run of a job, and the next step."""
     table = _key_value_table()
     counts = summary.counts
-    table.add_row("data set", escape(summary.place))
+    table.add_row("data set", summary.place)
     table.add_row("SKUs", f"{summary.skus:,} ({summary.change})")
     retired = f", {summary.retired:,} retired" if summary.retired else ""
     table.add_row(
@@ -216,10 +213,10 @@ def print_job_summary(console: Console, summary: JobSummary) -> None:
         lacking = count_of(len(short), "SKU", spec=",")
         console.print(f"{lacking} seen fewer than {summary.outcome['times']} times:", highlight=False)
         for sku, about in list(short.items())[:MAX_LISTED]:
-            console.print(f"  {escape(sku)}: {about['seen']} times, {escape(about['why'])}", highlight=False)
+            console.print(f"  {sku}: {about['seen']} times, {about['why']}", highlight=False)
         if len(short) > MAX_LISTED:
             console.print(f"  and {len(short) - MAX_LISTED:,} more: summary.json", highlight=False)
     if summary.failed:
         console.print("failures.jsonl lists the failed scenes; 'synth job resume --retry' makes them again")
     if summary.ended != "finished":
-        console.print(f"{summary.ended}; 'synth job resume {escape(summary.place)}' continues it", highlight=False)
+        console.print(f"{summary.ended}; 'synth job resume {summary.place}' continues it", highlight=False)

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from assets.catalog.load import load_catalog
-from assets.errors import printable
 from assets.planogram import load_planograms
 from assets.planogram.check import Misfit, find_misfits
 from assets.plurals import count_of
@@ -58,15 +57,15 @@ def print_findings(console: Console, settings: PlanogramCheckSettings, found: Pl
         table = Table("row", "planogram", "shelf", "position", "SKU", "misfit", "found", "expected")
         for one in found.misfits[:MAX_ROWS]:
             place = (str(one.row or ""), one.planogram, one.shelf, one.position, one.sku)
-            table.add_row(*map(printable, (*place, one.kind, one.found, one.expected)))
-        console.print(table, markup=False)
+            table.add_row(*place, one.kind, one.found, one.expected)
+        console.print(table)
     if found.count > MAX_ROWS:
         console.print(f"and {found.count - MAX_ROWS:,} more")
     for kind, number in found.left_out.items():
         note = f"note: not followed: {count_of(number, kind, spec=',')}"
-        console.print(printable(note), style="yellow", highlight=False, markup=False)
+        console.print(note, style="yellow", highlight=False, markup=False)
     verdict = count_of(found.count, "misfit", spec=",") if found.count else "good"
     kinds = f" ({', '.join(f'{number:,} {kind}' for kind, number in found.kinds.items())})" if found.count else ""
     what = f"{count_of(found.planograms, 'planogram', spec=',')}, {count_of(found.positions, 'position', spec=',')}"
     line = f"{settings.file}: {verdict}{kinds}: {what}"
-    console.print(printable(line), style="red" if found.count else "green", highlight=False, markup=False)
+    console.print(line, style="red" if found.count else "green", highlight=False, markup=False)

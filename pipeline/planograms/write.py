@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from assets.catalog.load import load_catalog
-from assets.errors import SynthError, printable
+from assets.errors import SynthError
 from assets.files.atomic import atomic_file
 from assets.planogram import FORMATS, load_planograms
 from assets.planogram.bay_sizes import STANDARDS
@@ -64,9 +64,9 @@ def print_written(console: Console, written: WrittenPlanograms) -> None:
     """Print what was written and what was lost."""
     for what, number in written.lost.items():
         line = f"not in {written.out.name}: {count_of(number, what, spec=',')}"
-        console.print(printable(line), style="yellow", highlight=False, markup=False)
+        console.print(line, style="yellow", highlight=False, markup=False)
     counts = counts_of(planogram=written.planograms, position=written.positions, spec=",")
-    console.print(printable(f"wrote {written.out}: {counts}"), highlight=False, markup=False)
+    console.print(f"wrote {written.out}: {counts}", highlight=False, markup=False)
 
 
 def _writer_of(path: Path) -> Any:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,13 +12,13 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from rich.text import Text
 
-from assets.catalog.csv_rows import formula_safe
+from assets.catalog.csv_rows import csv_bytes
 from assets.catalog.load import check_catalog, load_catalog
 from assets.catalog.problems import Problem, problem_groups
 from assets.catalog.sku_lists import SkuSource
 from assets.catalog.types import IMAGES, Catalog, Sku
+from assets.console import PlainConsole
 from assets.errors import SynthError, printable
 from assets.files.atomic import write_atomic
 from assets.plurals import count_of, join_few
@@ -40,7 +38,7 @@ RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{number}" for name in ("COM", 
 def check_list(path: SkuSource, *, meshes: bool = True, console: Console | None = None) -> int:
     """Print every problem of a list and, if wanted, of its meshes; return 0 if it is valid, else 1. Notes are no
     problems."""
-    console = console or Console()
+    console = console or PlainConsole()
     problems = check_catalog(path)
     if problems:
         _print_problems(console, path, problems)
@@ -84,13 +82,13 @@ def equal_names(catalog: Catalog) -> list[str]:
 
 def _print_problems(console: Console, path: SkuSource, problems: list[Problem]) -> None:
     several = any(problem.file for problem in problems)
-    title = Text(printable(f"{path}: {count_of(len(problems), 'problem')}"))
+    title = f"{path}: {count_of(len(problems), 'problem')}"
     table = Table(*(["list"] if several else []), "row", "column", "found", "expected", title=title)
     groups = problem_groups(problems)
     for rows, problem in groups[:MAX_ROWS]:
         cells = (rows.removeprefix("row ").replace("file", "0"), problem.column, problem.found, problem.expected)
-        table.add_row(*map(printable, ([problem.file, *cells] if several else cells)))
-    console.print(table, markup=False)
+        table.add_row(*([problem.file, *cells] if several else cells))
+    console.print(table)
     if len(groups) > MAX_ROWS:
         console.print(f"and {len(groups) - MAX_ROWS} more")
 
@@ -123,7 +121,7 @@ def export_list(path: SkuSource, folder: Path, *, console: Console | None = None
     from assets.machine import cache_folder
     from assets.mesh.export_glb import glb_of
 
-    console = console or Console()
+    console = console or PlainConsole()
     catalog = load_catalog(path)
     (folder / "meshes").mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, object]] = []
@@ -173,12 +171,8 @@ def _row_values(sku: Sku) -> dict[str, object]:
 
 def list_csv(rows: Sequence[Mapping[str, object]]) -> bytes:
     """Return the bytes of a CSV list with all columns; columns that a row lacks are empty."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [field.name for field in fields(Sku)], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: formula_safe(value) if isinstance(value, str) else value for name, value in row.items()})
-    return text.getvalue().encode()
+    names = [field.name for field in fields(Sku)]
+    return csv_bytes([names, *([row.get(name, "") for name in names] for row in rows)])
 
 
 def show_list(path: SkuSource, out: Path, *, limit: int, console: Console | None = None) -> Path:
@@ -189,7 +183,7 @@ def show_list(path: SkuSource, out: Path, *, limit: int, console: Console | None
     from pipeline.preview.sheet import save_sheet, sheet_of
     from pipeline.products.tiles import product_tiles
 
-    console = console or Console()
+    console = console or PlainConsole()
     catalog = load_catalog(path)
     positions = sorted({int(position) for position in np.linspace(0, len(catalog) - 1, min(limit, len(catalog)))})
     tiles = list(_track_progress(product_tiles(catalog, positions), len(positions), console))
@@ -210,7 +204,7 @@ def register_ids(path: SkuSource, *, console: Console | None = None) -> Path:
     """
     from assets.catalog.category_ids import CategoryIds, ids_path, read_ids, save_ids
 
-    console = console or Console()
+    console = console or PlainConsole()
     catalog = load_catalog(path)
     target = ids_path(catalog.source)
     before = read_ids(target) if target.exists() else CategoryIds()
@@ -234,7 +228,7 @@ def generate_list(path: Path, *, count: int, seed: int, console: Console | None 
     """Write an invented catalogue as CSV. Raises SynthError if the file exists already."""
     from assets.catalog.generate import generate_csv
 
-    console = console or Console()
+    console = console or PlainConsole()
     check_new_csv(path, "a generated catalogue is a CSV file", hint="give another name, or delete it")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, generate_csv(count, seed=seed))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from assets.plurals import count_of
@@ -17,7 +16,7 @@ def print_summary(console: Console, summary: RunSummary) -> None:
     """Print a table of the data set, failures if there were any, and the next commands."""
     rate = f", {rate_text(summary.made / summary.seconds)}" if summary.made and summary.seconds else ""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("data set", escape(str(summary.out)))
+    table.add_row("data set", str(summary.out))
     table.add_row("scenes", f"{summary.found + summary.made} of {summary.scenes} finished")
     if not summary.interrupted:
         table.add_row("images", f"{summary.images}")
@@ -40,7 +39,7 @@ def _next_step(summary: RunSummary) -> str:
 
 def _print_failures(console: Console, summary: RunSummary) -> None:
     scenes = count_of(len(summary.failures), "scene")
-    console.print(f"[red]{scenes} failed[/red]; see {escape(str(summary.out))}/failures.jsonl", highlight=False)
+    console.print(f"{scenes} failed; see {summary.out}/failures.jsonl", style="red", highlight=False)
     for outcome in summary.failures[:MAX_FAILURES_LISTED]:
         console.print(f"  scene {outcome.index}: {outcome.reason}", highlight=False, markup=False)
     console.print("the same command retries them", highlight=False)

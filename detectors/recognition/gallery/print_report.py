@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from assets.plurals import count_of, counts_of
@@ -35,7 +34,7 @@ def _naming(report: GalleryReport) -> Table:
     table = metric_table(report.retrieval.metrics, heads=True)
     table.title, table.title_justify = "naming labelled boxes", "left"
     decision = report.decision
-    table.add_row("threshold", number_text(decision.threshold), "", f"chosen on {escape(decision.chosen_on)}")
+    table.add_row("threshold", number_text(decision.threshold), "", f"chosen on {decision.chosen_on}")
     table.add_row("margin", number_text(decision.margin), "", "a smaller lead over the second SKU is for review")
     return table
 

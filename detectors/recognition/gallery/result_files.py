@@ -7,8 +7,6 @@ counts.csv         the number of each SKU in each image: the checkout list
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from typing import IO, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from assets.catalog.csv_rows import csv_bytes
 from dataset.records import CategoryRecord, InfoRecord
 from detectors.evaluate.results import ResultRow, xywh_from_xyxy
 from detectors.predict.input_images import InputImage
@@ -72,7 +71,7 @@ class RecognitionFiles(DetectionFiles):
     def __init__(self, gallery: Gallery, counts: IO[bytes], found: Sequence[IO[bytes]], info: InfoRecord) -> None:
         super().__init__(found, _categories(gallery), info)
         self.gallery, self.counts = gallery, counts
-        self.counts.write(_csv_line(["image_id", "file_name", "sku", "name", "count", "of them for review"]))
+        self.counts.write(csv_bytes([["image_id", "file_name", "sku", "name", "count", "of them for review"]]))
         self.kept = self.counts.tell()
 
     def write(self, some: Sequence[ImageRecognition]) -> None:
@@ -140,15 +139,9 @@ def _count_lines(one: ImageRecognition, file_name: str, gallery: Gallery) -> Ite
     review = Counter(one.nearest.skus[one.verdicts == Verdict.REVIEW, 0].tolist())
     for sku in sorted(counts, key=gallery.keys.__getitem__):
         about = [gallery.keys[sku], gallery.names[sku], counts[sku], review[sku]]
-        yield _csv_line([one.image_id, file_name, *about])
+        yield csv_bytes([[one.image_id, file_name, *about]])
     if not known.all():
-        yield _csv_line([one.image_id, file_name, "", NO_NAME, int((~known).sum()), 0])
-
-
-def _csv_line(values: Sequence[object]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(values)
-    return text.getvalue().encode()
+        yield csv_bytes([[one.image_id, file_name, "", NO_NAME, int((~known).sum()), 0]])
 
 
 def _categories(gallery: Gallery) -> Iterator[CategoryRecord]:

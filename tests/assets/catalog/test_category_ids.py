@@ -93,3 +93,12 @@ def test_ids_that_were_never_given_are_refused() -> None:
             ids.key_of(number)
     with pytest.raises(KeyError):
         ids.of("b")
+
+
+def test_keys_that_spreadsheet_programs_would_run_are_texts() -> None:
+    ids = CategoryIds(("=1+1", "-x", "@a", "+3", "'=2", "plain"))
+    cells = [line.partition(",")[2] for line in ids_csv(ids).decode().splitlines()]
+    assert cells == ["sku", "'=1+1", "'-x", "'@a", "'+3", "''=2", "plain"]
+    assert parse_ids(ids_csv(ids), "here") == ids
+    # As earlier versions wrote it.
+    assert parse_ids(b"id,sku\n1,=1+1\n2,-x\n", "here").keys == ("=1+1", "-x")

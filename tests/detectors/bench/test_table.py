@@ -219,7 +219,7 @@ def test_files_of_a_comparison(tmp_path: Path) -> None:
 def test_a_comparison_without_numbers_has_a_page(tmp_path: Path) -> None:
     written(tmp_path, [row("x", None, 1, status="skipped", reason="it lacks masks")])
     assert "it lacks masks" in (tmp_path / PAGE).read_text()
-    assert table_csv([]).startswith("name,")
+    assert table_csv([]).startswith(b"name,")
 
 
 # Clicks on heads, and leaves the order of rows after each as the page's title.

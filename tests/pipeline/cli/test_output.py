@@ -21,7 +21,7 @@ from rich.table import Table
 from assets.errors import SynthError
 from pipeline.cli.command import Command, CommandGroup
 from pipeline.cli.main import main
-from pipeline.cli.output import open_console, report
+from pipeline.cli.output import json_line, open_console, report
 from support.paths import ROOT
 
 LONG = ("render", "train", "adapt", "evaluate", "predict", "export", "verify", "recognize")
@@ -228,3 +228,30 @@ def test_tables_in_a_pipe_are_not_cut(capsys: pytest.CaptureFixture[str], monkey
     assert max(map(len, shown.splitlines())) <= 200
     monkeypatch.setenv("COLUMNS", "50")
     assert open_console().width == 50
+
+
+def test_texts_of_files_control_no_terminal(tmp_path: Path) -> None:
+    """A data set whose product, image, folder and description are named to clear the screen, or after rich's markup."""
+    from PIL import Image
+
+    hostile = "[b]\x1b[2J\x9b2J\u202e[|b]"
+    folder = tmp_path / f"set {hostile}"
+    (folder / "images").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(folder / "images" / f"{hostile}.png")
+    image = {"id": 1, "file_name": f"{hostile}.png", "width": 8, "height": 8}
+    content = {"categories": [{"id": 1, "name": hostile}], "images": [image, {**image, "id": 2}], "info": {}}
+    content["annotations"] = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 3, 3], "area": 9}]
+    (folder / "instances_train.json").write_text(json.dumps(content))
+    sheet = str(folder / "sheet.png")
+    calls = (["verify", str(folder)], ["preview", str(folder), "--out", sheet], ["data", "stats", str(folder)])
+    for words in calls:
+        done = CliRunner().invoke(main, words)
+        assert done.exception is None or isinstance(done.exception, SystemExit), words
+        assert r"[b]\x1b[2J\x9b2J\u202e" in done.output or "stats" in words, done.output
+        assert not {"\x1b", "\x9b", "\u202e"} & set(done.output), words
+
+
+def test_json_keeps_its_meaning_where_control_characters_are_written_out() -> None:
+    text = '\x9b2J\u202e\n\x1b "ä'
+    line = json_line({"name": text})
+    assert json.loads(line) == {"name": text} and all(char.isprintable() for char in line) and "ä" in line
