@@ -168,7 +168,7 @@ def _copied(
         for file in files:
             (folder / "set" / file.name).parent.mkdir(parents=True, exist_ok=True)
         missing = [file for file in files if not _has(folder / "set" / file.name, file.size)]
-        done, quiet = len(files) - len(missing), console or Console(quiet=True)
+        done, quiet = len(files) - len(missing), console or PlainConsole(quiet=True)
         waiting = iter(missing)
         with StepProgress(quiet, "copying", total=len(files), done=done, unit="files") as progress:
             while some := list(islice(waiting, REQUESTS)):

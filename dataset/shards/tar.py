@@ -41,11 +41,16 @@ def scan_tar(file: IO[bytes], where: str) -> list[Members]:
     file.seek(0)
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
+            reached = 0
             for member in tar:
+                # A negative size, which some headers can state, leads back to files that were there already.
+                if member.size < 0 or member.offset_data <= reached:
+                    raise tarfile.ReadError("a file of a negative size")
                 _take(member, samples, where)
-                if member.offset_data + member.size > end:
+                reached = member.offset_data + member.size
+                if reached > end:
                     raise tarfile.ReadError("it ends too early")
-    except (tarfile.TarError, EOFError, ValueError) as error:
+    except (tarfile.TarError, EOFError, ValueError, RecursionError) as error:
         raise SynthError(
             "a shard is damaged", code="shard-damaged", where=where, found=str(error), hint=REPAIR
         ) from error

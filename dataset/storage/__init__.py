@@ -1,1 +1,1 @@
-"""Folders on any storage that fsspec knows."""
+"""Folders on disks and object storages."""

@@ -1,4 +1,4 @@
-"""Places: folders on any storage that fsspec knows, be it a disk, s3:// or memory://, with files that appear whole."""
+"""Places: folders on a disk or an object storage that fsspec knows, such as s3://, with files that appear whole."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from assets.limits import SHARD_BYTES, Limit, check_file
 
 # What comes with which package, for the hint.
 EXTRA = "pip install 'synth[scale]'"
+# Disks and object storages, which show a file whole or not at all. fsspec knows others, among them some that fetch any
+# address (http, github), open archives (zip, chains with ::) or run a program: an URL may come from a file.
+PROTOCOLS = ("file", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "memory")
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class StoragePath:
-    """A folder. url: a path, or what fsspec takes (s3://bucket/folder). Names are relative to it, with forward slashes.
+    """A folder. url: a path, or one of PROTOCOLS (s3://bucket/folder). Names are relative to it, with forward slashes.
 
     Endpoint and credentials of a storage come from its usual variables (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ...) or
     fsspec's configuration. A file is written whole or not at all: on disk by renaming, in object storage by its nature.
@@ -45,8 +48,20 @@ class StoragePath:
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
-        from fsspec.core import url_to_fs
+        from fsspec.core import filesystem, url_to_fs
 
+        protocol, named, _ = self.url.partition("://")
+        if not named:
+            return filesystem("file"), str(Path(self.url).expanduser().absolute()).rstrip("/")
+        if "::" in self.url or protocol not in PROTOCOLS:
+            raise SynthError(
+                "unusable storage",
+                code="storage-unusable",
+                where=self.url,
+                found="a chain of storages" if "::" in self.url else f"{protocol}://",
+                expected=f"a folder, or one of {', '.join(f'{one}://' for one in PROTOCOLS)}",
+                hint="copy the data set to one of them, or mount its storage as a folder",
+            )
         try:
             system, root = url_to_fs(self.url)
         except (ImportError, ValueError) as error:

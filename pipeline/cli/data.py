@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def data() -> None:
     """Convert, merge, choose from, compare and count data sets of any format and size, on any storage.
 
-    SOURCE, OUT and PLACE are folders or any fsspec URL, such as s3://bucket/set.
+    SOURCE, OUT and PLACE are folders, or folders in an object storage, such as s3://bucket/set.
     """
 
 

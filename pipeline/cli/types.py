@@ -222,7 +222,7 @@ class Gigabytes(_Text):
 
 
 class Place(_Text):
-    """A folder, or any fsspec URL, such as s3://bucket/folder."""
+    """A folder, or the URL of one in an object storage, such as s3://bucket/folder."""
 
     name = "PLACE"
 

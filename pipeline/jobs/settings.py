@@ -49,9 +49,7 @@ class JobSettings:
     render: RunSettings
     location: Annotated[
         StoragePath,
-        Option(
-            "Folder, or any storage that fsspec knows, such as s3://bucket/folder.", "Output", "--out", parse="place"
-        ),
+        Option("Folder, or one in an object storage, such as s3://bucket/folder.", "Output", "--out", parse="place"),
     ]
     times: Annotated[
         int,

@@ -64,7 +64,7 @@ class _ImagesOf(Dataset[Any]):
         owner = images.image_of_box()[rows]
         self.images, self.work = images, work
         self.shown, first = np.unique(owner, return_index=True)
-        self.spans = [rows[start:stop] for start, stop in zip(first, [*first[1:], len(rows)], strict=True)]
+        self.spans = np.split(rows, first[1:])
 
     def __len__(self) -> int:
         return len(self.shown)

@@ -48,6 +48,7 @@ from detectors.recognition.embedder.retrieval import (
     confusions,
     rank_skus,
 )
+from detectors.recognition.embedder.sampling import check_any
 from detectors.recognition.embedder.settings import CropChoice, EmbedderEvaluateSettings
 from detectors.recognition.embedder.softmax import classify
 
@@ -164,6 +165,7 @@ def _embed(
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
     """Embed the chosen boxes; returns their vectors, their labels and the groups of their images."""
     rows = choice.rows(images, seed=settings.seed)
+    check_any(rows, images.name)
     workers = settings.workers if settings.workers is not None else loader_processes()
     with StepProgress(console, f"embedding {images.name}", total=len(rows), unit="crops") as progress:
         vectors = embed_boxes(embedder, images, rows, workers=workers, advance=progress.count)

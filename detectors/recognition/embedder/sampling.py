@@ -23,6 +23,7 @@ GROUP = 4
 NEAREST = 16
 # Classes compared with all others at a time: 700 MB with 170,000 classes.
 BLOCK = 1024
+CROPPED = "crops are taken from boxes that are large enough and not ignored (--min-side, --min-visibility)"
 
 
 class EmbedderStream(IntEnum):
@@ -201,7 +202,11 @@ def check_pools(pools: Pools) -> None:
     """Raise SynthError if there are crops of fewer than two SKUs."""
     present = int((pools.counts() > 0).sum())
     if present < 2:
-        hint = "crops are taken from boxes that are large enough and not ignored (--min-side, --min-visibility)"
-        raise SynthError(
-            "training an embedder needs at least two SKUs", code="too-few-skus", found=f"crops of {present}", hint=hint
-        )
+        what = "training an embedder needs at least two SKUs"
+        raise SynthError(what, code="too-few-skus", found=f"crops of {present}", hint=CROPPED)
+
+
+def check_any(labels: NDArray, where: str) -> None:
+    """Raise SynthError if a data set has no crop. labels: of the crops. where: name of the set."""
+    if not len(labels):
+        raise SynthError("no box of a data set makes a crop", code="filter-empty", where=where, hint=CROPPED)

@@ -20,7 +20,7 @@ from detectors.data.settings import REAL
 from detectors.data.source import ImageSource
 from detectors.device import loader_processes
 from detectors.recognition.embedder.crop_store import CropSource, JoinedCrops, StoredCrops, store_crops
-from detectors.recognition.embedder.sampling import EmbedderStream, Pools, check_pools
+from detectors.recognition.embedder.sampling import EmbedderStream, Pools, check_any, check_pools
 from detectors.recognition.embedder.settings import EmbedSettings
 from detectors.recognition.embedder.shard_crops import store_streamed_crops
 from detectors.recognition.embedder.validate import Validation
@@ -63,6 +63,7 @@ def open_crops(settings: EmbedSettings, console: Console, earlier: Mapping[str, 
     validation = None
     if held:
         asked = JoinedCrops(tuple(_cut(images, f"held-{images.name}", data, settings, console) for images in held))
+        check_any(asked.labels, " and ".join(images.name for images in held))
         validation = Validation.of(source, asked, classes=len(data.classes), seed=settings.seed)
         print_line(
             f"{len(validation.query_rows)} held-out crops are searched among {len(validation.gallery_rows)} to validate"

@@ -47,6 +47,40 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> StoragePath:
     )
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1:9/set", "https://127.0.0.1:9/set", "github://a:b@/", "zip://a::file:///etc/passwd"),
+        *(
+            "simplecache::s3://a/b",
+            "s3://a::http://127.0.0.1/b",
+            "reference://x",
+            "ftp://127.0.0.1/a",
+            "S3://a",
+            "data://",
+        ),
+        *("sftp://127.0.0.1/a", "dask-worker://a", "hdfs://a/b", "git://a", "jlab://a", "filecache::file:///tmp"),
+    ],
+)
+def test_only_disks_and_object_storages_are_tried(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec
+
+    def tried(*names: object, **options: object) -> None:
+        raise AssertionError("it was tried")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", tried)
+    with raises("storage-unusable", where=url[:4], expected="s3://"):
+        StoragePath(url).exists("index.json")
+
+
+def test_a_folder_may_be_named_like_a_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = StoragePath("zip::a:b/")
+    place.write("c", b"1")
+    assert (tmp_path / "zip::a:b" / "c").read_bytes() == b"1" == place.read("c")
+    assert place.local == tmp_path / "zip::a:b"
+
+
 def test_what_is_written_is_read_back(place: StoragePath) -> None:
     assert not place.exists("a/b") and place.names("a") == []
     place.write("a/b", b"1")

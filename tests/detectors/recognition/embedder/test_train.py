@@ -224,6 +224,29 @@ def test_a_gallery_of_other_products_is_told(trained: Path, data: Path, tmp_path
         evaluate_embedder(settings, QUIET)
 
 
+def test_sets_without_a_crop_are_told(trained: Path, data: Path, tmp_path: Path) -> None:
+    """Products of 500 pixels are asked for, and there are none, to train on, to validate by or to search."""
+    large = CropChoice(500, 0)
+    with raises("too-few-skus", hint="--min-side"):
+        train(data, tmp_path / "none", choice=large)
+    content = json.loads((data / "photos" / "train.json").read_text())
+    for entry in content["annotations"]:
+        entry["bbox"][2:] = [4, 4]
+    (tmp_path / "tiny.json").write_text(json.dumps(content))
+    (tmp_path / "images").symlink_to(data / "photos" / "images")
+    small = replace(settings_for(data, tmp_path / "run").data, val=tmp_path / "tiny.json")
+    with raises("filter-empty", where="val", hint="--min-side"):
+        train(data, tmp_path / "val", choice=CropChoice(8, 0), data=small)
+    for gallery, queries in ((data / "synth", tmp_path / "tiny.json"), (tmp_path / "tiny.json", data / "photos")):
+        with raises("filter-empty", hint="--min-side"):
+            evaluate_embedder(
+                EmbedderEvaluateSettings(
+                    run=trained, gallery=gallery, queries=queries, workers=0, device="cpu", choice=CropChoice(8, 0)
+                ),
+                QUIET,
+            )
+
+
 def test_commands(data: Path, tmp_path: Path) -> None:
     run = str(tmp_path / "run")
     options = ["--backbone", "mobilenetv3_small_050", "--weights", "none", "--dim", "16", "--crop-size", "32"]
