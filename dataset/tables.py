@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from assets.catalog.csv_rows import formula_safe
+from assets.catalog.csv_rows import csv_bytes
 from assets.files.atomic import atomic_file, write_atomic
 
 # Rows of a Parquet file that are written together.
@@ -30,11 +29,7 @@ def write_table(path: Path, columns: Mapping[str, Column]) -> None:
         pyarrow.parquet.write_table(pyarrow.table(dict(columns)), buffer)
         write_atomic(path, buffer.getvalue())
         return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(_rows(columns))
-    write_atomic(path, text.getvalue().encode())
+    write_atomic(path, csv_bytes([columns, *map(_known, zip(*columns.values(), strict=True))]))
 
 
 @contextmanager
@@ -43,11 +38,8 @@ def stream_table(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Seque
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         if path.suffix.lower() != ".parquet":
-            text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(columns)
-            yield lambda row: writer.writerow(_safe_row(row)) and None
-            text.detach()
+            file.write(csv_bytes([columns]))
+            yield lambda row: file.write(csv_bytes([_known(row)])) and None
             return
         import pyarrow
         import pyarrow.parquet
@@ -70,10 +62,6 @@ def stream_table(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Seque
             flush()
 
 
-def _safe_row(row: Iterable[object]) -> list[object]:
-    return [formula_safe(value) if isinstance(value, str) else "" if value != value else value for value in row]
-
-
-def _rows(columns: Mapping[str, Column]) -> Iterator[list[object]]:
-    for row in zip(*columns.values(), strict=True):
-        yield _safe_row(row)
+def _known(row: Iterable[object]) -> Iterator[object]:
+    """Iterate over a row's values, "" for those that are not known (nan)."""
+    return ("" if value != value else value for value in row)

@@ -65,7 +65,6 @@ EXCEPTIONS = {
     ("pipeline/cli/job.py", "click.echo"): "JSON that json_line has made",
     ("pipeline/doctor.py", "rich.text.Text"): "one of its own three words",
     ("dataset/review/table.py", "csv.writer"): "cells that cells_of has made safe, as the page needs them, too",
-    ("dataset/tables.py", "csv.writer"): "cells that formula_safe has made safe, column by column",
     ("detectors/augment/camera.py", "cv2.imdecode"): "an image that was encoded one line before",
     ("dataset/images.py", "cv2.imdecode"): "behind open_image, with OpenCV's own fallback",
     (

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from assets.console import PlainConsole
 from assets.errors import SynthError
 from assets.files.atomic import atomic_file, lock_folder
 from assets.limits import COCO_BYTES, IMAGE_BYTES, SHARD_BYTES, STORED_FILES, Limit

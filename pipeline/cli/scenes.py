@@ -74,7 +74,7 @@ def view(settings: ViewSettings) -> None:
         from pipeline.view.serve import open_server
 
         server, url = open_server(summary.page, summary.folders, settings.port)
-        click.echo(f"serving {url} until interrupted")
+        say(f"serving {url} until interrupted")
         with server:
             server.serve_forever()
 
