@@ -38,8 +38,12 @@ def stream_table(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Seque
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         if path.suffix.lower() != ".parquet":
-            file.write(csv_bytes([columns]))
-            yield lambda row: file.write(csv_bytes([_known(row)])) and None
+
+            def write(row: Iterable[object]) -> None:
+                file.write(csv_bytes([_known(row)]))
+
+            write(columns)
+            yield write
             return
         import pyarrow
         import pyarrow.parquet

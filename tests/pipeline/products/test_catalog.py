@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from assets.backdrops.collection import Backdrops
 from assets.catalog.load import load_catalog
+from assets.console import PlainConsole
 from assets.demo import demo_list
 from assets.errors import SynthError
 from assets.library import Library
@@ -21,11 +21,11 @@ from pipeline.products.catalog import check_list, export_list, generate_list, re
 from support.errors import raises
 
 
-def console() -> Console:
-    return Console(file=io.StringIO(), width=200)
+def console() -> PlainConsole:
+    return PlainConsole(file=io.StringIO(), width=200)
 
 
-def printed(page: Console) -> str:
+def printed(page: PlainConsole) -> str:
     assert isinstance(page.file, io.StringIO)
     return page.file.getvalue()
 
