@@ -27,6 +27,9 @@ from pipeline.view.source import open_set
 # Processes: more than these wait for the one that reads the labels.
 MAX_USEFUL = 8
 SHOWN_PROBLEMS = 10
+# Of which brightness and sharpness are measured: that takes longer than all else.
+MEASURED_PICTURES = 256
+REAL = "real"
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ def build_view(settings: ViewSettings, console: Console) -> ViewSummary:
     stores = {"a": open_set(settings.data, settings.images)}
     if settings.other is not None:
         stores["b"] = open_set(settings.other)
+    if settings.real is not None:
+        stores[REAL] = open_set(settings.real)
     results = find_results(settings.predictions) if settings.predictions else []
     _check_folder(out)
     with lock_folder(out):
@@ -126,17 +131,26 @@ def _build_set(
 
 def _tasks(key: str, store: DataStore, index: SetIndex, settings: ViewSettings) -> Iterator[PieceTask]:
     """Yield the pieces of a set in order, and take each image into the index."""
-    make = partial(PieceTask, settings.out, key)
+    every = _every(sum(part.count for part in store.parts))
+    make = partial(PieceTask, settings.out, key, copy=settings.copy, every=every)
     number, images, labels = 0, list[StoredImage](), list[list[int]]()
     for part in store.parts:
         for stored in part.stored_images():
             images.append(stored)
             labels.append(index.add(part.split, stored))
             if len(images) == PICTURES:
-                yield make(number, images, labels, settings.copy)
+                yield make(number, images, labels)
                 number, images, labels = number + 1, [], []
     if images:
-        yield make(number, images, labels, settings.copy)
+        yield make(number, images, labels)
+
+
+def _every(pictures: int) -> int:
+    """Return of how many pictures one is measured: a power of two, so that most sets that grow are not made again."""
+    every = 1
+    while every < PICTURES and pictures > MEASURED_PICTURES * every:
+        every *= 2
+    return every
 
 
 def _remove_others(folder: Path, pieces: int) -> None:

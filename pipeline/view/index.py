@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,7 @@ class SetIndex:
     ids: array[int] = field(default_factory=lambda: array("q"))
     sizes: list[NDArray[np.int32]] = field(default_factory=list)
     boxes: list[BoxFacets] = field(default_factory=list)
+    light: list[NDArray[np.float32]] = field(default_factory=list)
     layers: set[str] = field(default_factory=set)
     folders: set[Path] = field(default_factory=set)
 
@@ -112,6 +113,7 @@ class SetIndex:
         """Take the columns of the next piece."""
         self.sizes.append(piece.sizes)
         self.boxes.append(piece.boxes)
+        self.light.append(piece.light)
         self.layers.update(piece.layers)
 
     def write(self, folder: Path, key: str, title: str, boxes: BoxFacets) -> None:
@@ -120,7 +122,7 @@ class SetIndex:
         starts = np.zeros(len(boxes.counts) + 1, np.uint32)
         np.cumsum(boxes.counts, out=starts[1:])
         sides = np.clip(np.nan_to_num(boxes.xywh[:, 2:]) * QUARTERS + 0.5, 0, MAX_UINT16).astype(np.uint16)
-        columns: Mapping[str, NDArray[Any]] = {
+        columns: dict[str, NDArray[Any]] = {
             "starts": starts,
             "category": boxes.category.astype(np.uint32),
             "width": sides[:, 0],
@@ -130,6 +132,8 @@ class SetIndex:
             "view": boxes.view,
             "ignored": boxes.ignored,
         }
+        light = np.concatenate(self.light)
+        columns |= {"measured": light[:, 0].astype(np.uint32), "brightness": light[:, 1], "sharpness": light[:, 2]}
         content = {name: packed(values) for name, values in columns.items()}
         write_script(folder / "boxes.js", f"{key}/boxes", content)
 

@@ -15,7 +15,7 @@ WEB = Path(__file__).with_name("web")
 LIBRARY = "htm-preact-3.1.1.js"
 LICENCES = ("LICENSE-htm", "LICENSE-preact")
 # In the order in which they need each other.
-SCRIPTS = ("data", "filters", "state", "grid", "layers", "panel", "picture")
+SCRIPTS = ("data", "filters", "state", "grid", "layers", "panel", "picture", "charts", "coverage")
 
 
 def write_pages(out: Path, sets: Sequence[str], found: str) -> None:

@@ -26,7 +26,7 @@ from dataset.store import StoredImage
 from pipeline.view.layers import LAYERS, layer_rows, scene_text
 from pipeline.view.rows import BoxFacets, picture_row
 from pipeline.view.scripts import script_of, write_script
-from pipeline.view.thumbs import CELLS, Thumb, make_thumb, shown_copy, sprite_of
+from pipeline.view.thumbs import CELLS, Thumb, make_thumb, measure_light, shown_copy, sprite_of
 
 PICTURES = 64
 # Changes with what a piece holds.
@@ -38,20 +38,21 @@ Side = Annotated[int, Field(ge=0, le=2**31)]
 class PieceReceipt(FileModel):
     """The first line of a piece. digest: of what it was made from. sizes: of its pictures. problems: those unreadable.
 
-    layers: which of LAYERS and "scenes" it has.
+    layers: which of LAYERS and "scenes" it has. light: place in the piece, brightness and sharpness of those measured.
     """
 
     digest: Sha256
     sizes: tuple[tuple[Side, Side], ...]
     problems: tuple[str, ...]
     layers: tuple[str, ...]
+    light: tuple[tuple[Side, float, float], ...]
 
 
 @dataclass(frozen=True)
 class PieceTask:
     """Up to PICTURES pictures. out: of the pages. key: of the set. number: of the piece, from 0.
 
-    labels: category of each annotation of each picture. copy: pictures as well.
+    labels: category of each annotation of each picture. copy: pictures as well. every: one in so many is measured.
     """
 
     out: Path
@@ -60,6 +61,7 @@ class PieceTask:
     images: Sequence[StoredImage]
     labels: Sequence[Sequence[int]]
     copy: bool
+    every: int = 1
 
     @property
     def folder(self) -> Path:
@@ -73,13 +75,17 @@ class PieceTask:
 
 @dataclass(frozen=True, eq=False)
 class MadePiece:
-    """What the index takes of a piece. made: whether it was not there before. sizes: (P, 2) width, height, pixels."""
+    """What the index takes of a piece. made: whether it was not there before. sizes: (P, 2) width, height, pixels.
+
+    light: (M, 3) float32, place in the set, brightness and sharpness of pictures that were measured.
+    """
 
     made: bool
     sizes: NDArray[np.int32]
     boxes: BoxFacets
     problems: Sequence[str]
     layers: Sequence[str]
+    light: NDArray[np.float32]
 
 
 def make_piece(task: PieceTask) -> MadePiece:
@@ -92,12 +98,14 @@ def make_piece(task: PieceTask) -> MadePiece:
     assert receipt is not None
     records = [one.labels.annotations for one in task.images]
     sizes = np.array(receipt.sizes, np.int32).reshape(len(task.images), 2)
-    return MadePiece(made, sizes, BoxFacets.of(records, task.labels), receipt.problems, receipt.layers)
+    light = np.array(receipt.light, np.float32).reshape(-1, 3)
+    light[:, 0] += task.number * PICTURES
+    return MadePiece(made, sizes, BoxFacets.of(records, task.labels), receipt.problems, receipt.layers, light)
 
 
 def _digest(task: PieceTask) -> str:
     """SHA-256 of all that a piece is made from: labels by content, files by size and time, as `make` knows them."""
-    content = hashlib.sha256(f"{FORMAT} {task.key} {task.number} {task.copy}".encode())
+    content = hashlib.sha256(f"{FORMAT} {task.key} {task.number} {task.copy} {task.every}".encode())
     for stored, labels in zip(task.images, task.labels, strict=True):
         # Version 2 writes equal values as equal bytes; later ones write references between them.
         content.update(marshal.dumps((stored.labels.content(), list(labels)), 2))
@@ -130,11 +138,14 @@ def _read_receipt(task: PieceTask) -> PieceReceipt | None:
 
 
 def _write(task: PieceTask, digest: str) -> PieceReceipt:
-    thumbs, urls = [], []
+    thumbs, urls, light = [], [], []
     for place, stored in enumerate(task.images):
         thumb, url = _shown(task, place, stored)
         thumbs.append(thumb)
         urls.append(url)
+        if place % task.every == 0 and thumb.image is not None:
+            measured = measure_light(stored.read(), stored.where)
+            light += [] if measured is None else [(place, *measured)]
     for place in range(-(-len(thumbs) // CELLS)):
         write_atomic(task.file("thumbs", place, "jpg"), sprite_of(thumbs[place * CELLS : (place + 1) * CELLS]))
     layers = _write_layers(task)
@@ -147,6 +158,7 @@ def _write(task: PieceTask, digest: str) -> PieceReceipt:
         sizes=tuple((thumb.width, thumb.height) for thumb in thumbs),
         problems=tuple(thumb.problem for thumb in thumbs if thumb.problem),
         layers=layers,
+        light=tuple(light),
     )
     line = f"//{receipt.model_dump_json(ensure_ascii=True)}\n".encode()
     write_atomic(task.file("piece"), line + script_of(f"{task.key}/piece/{task.number}", rows))

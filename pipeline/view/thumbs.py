@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from assets.errors import SynthError
 from assets.files.image_input import open_image, reason_of
 from dataset.images import ORIENTATION, QUARTER_TURNS, TURNED
+from pipeline.target.measure import BRIGHTNESS, MEASURED, SHARPNESS, measure_picture
+from pipeline.target.photos import USUAL_AREA, shrink
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -91,6 +93,20 @@ def shown_copy(data: bytes, stated: tuple[int, int] | None, where: str) -> bytes
     """Return a picture as a JPEG that browsers show as its labels count it. Raises SynthError if it cannot be read."""
     with open_image(data, where, "the picture") as image:
         return _jpeg(_upright(image, _turn_of(image) in QUARTER_TURNS and stated != image.size), COPY_QUALITY)
+
+
+def measure_light(data: bytes, where: str) -> tuple[float, float] | None:
+    """Return brightness and sharpness of a picture, as the gap to photographs has them; None where there is none.
+
+    Pictures are compared at one size at most, since sharpness is that of pixels.
+    """
+    import numpy as np
+
+    with open_image(data, where, "the picture") as image:
+        pixels = shrink(np.array(image.convert("RGB")), USUAL_AREA)
+    values = measure_picture(pixels, detail=False)
+    brightness, sharpness = (float(values[MEASURED.index(one)]) for one in (BRIGHTNESS, SHARPNESS))
+    return (round(brightness, 4), round(sharpness, 4)) if np.isfinite([brightness, sharpness]).all() else None
 
 
 def _jpeg(image: Image, quality: int) -> bytes:

@@ -2,7 +2,8 @@
 "use strict";
 (() => {
   const { html, render, useState, useEffect, useMemo, useRef } = htmPreact, { filters, state, Grid, Panel, Picture } = SynthView;
-  const sets = SynthView.sets = SynthView.get("sets").keys.map(key => new SynthView.PictureSet(key));
+  const all = SynthView.get("sets").keys.map(key => new SynthView.PictureSet(key));
+  const sets = all.filter(one => one.key !== "real"), real = all.find(one => one.key === "real");
   const told = SynthView.get("sets");
   const FILTERS = Object.keys(filters.NONE);
   const TABS = [["grid", "Pictures"], ["charts", "Distributions"], ["coverage", "Coverage"]];
@@ -52,7 +53,7 @@
     if (!selections.current.has(set.key)) selections.current.set(set.key, state.lengthened(current.pick, set.count));
     const selection = selections.current.get(set.key);
     useEffect(() => {
-      Promise.all(sets.map(async one => { await one.loadBoxes(); if (one.key === "a" && told.found) await one.loadFound(told.found); })).then(() => setReady(1), error => setProblem(error.message));
+      Promise.all(all.map(async one => { await one.loadBoxes(); if (one.key === "a" && told.found) await one.loadFound(told.found); })).then(() => setReady(1), error => setProblem(error.message));
     }, []);
     const filter = useMemo(() => Object.fromEntries(FILTERS.map(name => [name, current[name]])), FILTERS.map(name => current[name]));
     const keep = filter.picked ? selection.size : 0;
@@ -135,7 +136,7 @@
               label=${`pictures of ${of.title}`} link=${link(of)} onCursor=${to => { if (of === set) { setCursor(to); anchor.current = to; } }}
               onOpen=${place => change({ set: of.key, pic: of.id(place), pick: of === set ? current.pick : "" }, true)}
               onPick=${(to, range) => (of === set ? pick(to, range) : change({ set: of.key, pick: of.id(its[to]) && state.shortened([its[to]]) }))} /></section>`)}
-        </div>` : html`<${SynthView[current.tab]} set=${set} other=${other} places=${places} filter=${filter} ready=${ready} onFilter=${values => { filtered(values); change({ tab: "grid" }, true); }} />`}</main>
+        </div>` : html`<${SynthView[current.tab]} set=${set} others=${[other, real].filter(Boolean)} places=${places} filter=${filter} ready=${ready} onFilter=${values => { filtered(values); change({ tab: "grid" }, true); }} />`}</main>
       </div>
       ${open >= 0 && html`<${Picture} set=${set} place=${open} pair=${pair && pair.place >= 0 ? pair : null} at=${at} total=${places.length}
         shown=${shown} score=${Number(filter.score)} picked=${selection.has(open)} onLayer=${layer} onStep=${step} onClose=${() => show(-1)} onPick=${() => toggle(open)} />`}

@@ -66,10 +66,12 @@ window.SynthView = (() => {
     async loadBoxes() {
       const told = await load(`${this.key}/boxes`, `data/${this.key}/boxes.js`);
       const kinds = { starts: Uint32Array, category: Uint32Array, width: Uint16Array, height: Uint16Array,
-        visibility: Uint8Array, truncation: Uint8Array, view: Uint8Array, ignored: Uint8Array };
+        visibility: Uint8Array, truncation: Uint8Array, view: Uint8Array, ignored: Uint8Array,
+        measured: Uint32Array, brightness: Float32Array, sharpness: Float32Array };
       const boxes = {};
       for (const name of Object.keys(kinds)) boxes[name] = column(told[name], kinds[name]);
       this.boxes = boxes;
+      this.posed = boxes.view.some(view => view < this.views.length);
     }
 
     // Columns of the detections of a set, and what became of each: see predictions.py.

@@ -2,7 +2,7 @@
 // boxes take some ten milliseconds.
 "use strict";
 SynthView.filters = (() => {
-  const NONE = { q: "", split: "", recipe: "", source: "", category: "", sku: "", visible: "", side: "", found: "",
+  const NONE = { q: "", split: "", recipe: "", source: "", category: "", sku: "", visible: "", side: "", face: "", found: "",
     score: "0.5", order: "", picked: "" };
   const SHARE = 200, QUARTERS = 4;
 
@@ -76,6 +76,10 @@ SynthView.filters = (() => {
     if (filter.side) {
       const [low, high] = range(filter.side).map(side => side * QUARTERS);
       tests.push(box => { const side = Math.min(width[box], height[box]); return side >= low && side <= high; });
+    }
+    if (filter.face) {
+      const wanted = set.views.indexOf(filter.face);
+      tests.push(box => set.boxes.view[box] === wanted);
     }
     return tests.length ? box => tests.every(test => test(box)) : null;
   }

@@ -55,6 +55,7 @@ SynthView.Panel = (() => {
       ${set.categories.length > 0 && html`
         <${Range} label="Visible" name="visible" unit="%" ...${choice} />
         <${Range} label="Shorter side" name="side" unit="px" ...${choice} />`}
+      ${set.posed && html`<${Choice} label="Side seen" name="face" values=${set.views} ...${choice} />`}
       ${set.found && html`<fieldset class="field"><legend>Detections of ${set.found.title}</legend>
         <select aria-label="pictures with" value=${filter.found} onChange=${event => onChange({ found: event.target.value })}>
           <option value="">all pictures</option><option value="tp">with one that is right (TP)</option>

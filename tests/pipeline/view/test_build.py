@@ -19,8 +19,9 @@ from assets.errors import SynthError
 from dataset.records import AnnotationRecord
 from dataset.shop import SIDES
 from pipeline.cli.main import main
+from pipeline.target.measure import BRIGHTNESS, MEASURED, SHARPNESS, measure_picture
 from pipeline.view import pieces
-from pipeline.view.build import ViewSummary, build_view
+from pipeline.view.build import ViewSummary, _every, build_view
 from pipeline.view.layers import depth_colors, id_colors
 from pipeline.view.rows import NO_VIEW, view_of
 from pipeline.view.scripts import script_of
@@ -223,6 +224,19 @@ def test_scenes_and_layers_of_rendered_sets(tmp_path: Path) -> None:
     (((url, near, far), normals, ids),) = content_of(tmp_path / "out/data/a/layers-00000.js")
     assert url.startswith("data:image/jpeg;base64,") and (near, far, normals, ids) == (1.5, 1.5, 0, 0)
     assert content_of(tmp_path / "out/data/a/index.js")["layers"] == ["depth", "scenes"]
+
+
+def test_brightness_and_sharpness_are_those_of_the_gap(tmp_path: Path) -> None:
+    """Of sets of more than 256 pictures every second is measured."""
+    folder = write_set(tmp_path / "set", coco(4, boxes=0))
+    build(folder, tmp_path / "out")
+    boxes = content_of(tmp_path / "out/data/a/boxes.js")
+    assert column(boxes["measured"], "<u4") == [0, 1, 2, 3]
+    with Image.open(folder / "images/000002.png") as image:
+        expected = measure_picture(np.array(image), detail=False)
+    for name, statistic in (("brightness", BRIGHTNESS), ("sharpness", SHARPNESS)):
+        assert column(boxes[name], "<f4")[2] == pytest.approx(expected[MEASURED.index(statistic)], abs=1e-4)
+    assert [_every(count) for count in (1, 256, 257, 512, 513, 50_000)] == [1, 1, 2, 2, 4, 64]
 
 
 def test_scripts_hold_no_markup() -> None:

@@ -169,6 +169,32 @@ def test_layers_are_exact(page_file: Path, open_page: Open) -> None:
     page.locator("svg.boxes rect").nth(1).wait_for(state="detached")
 
 
+def test_distributions_follow_the_filters(page_file: Path, open_page: Open) -> None:
+    """Cola is 12 x 10 pixels and 90 % visible in all 120 pictures, soup 4 x 6 and 30 % in twelve."""
+    page = open_page(page_file, "#tab=charts")
+    page.get_by_label("products; set: median 1 per picture").wait_for()
+    page.get_by_label("visible; set: median 90 %").wait_for()
+    page.get_by_label("Visible to, %").fill("50")
+    page.get_by_label("visible; set: median 30 %").wait_for()
+    page.get_by_label("box side; set: median 4.9 px").wait_for()
+    page.get_by_label("brightness; set: median").wait_for()
+
+
+def test_coverage_leads_to_its_pictures(page_file: Path, open_page: Open) -> None:
+    page = open_page(page_file, "#tab=coverage")
+    page.get_by_text("1 of 3 SKUs are in none of these pictures.").wait_for()
+    rows = [row.split() for row in page.locator(".coverage tbody tr").all_inner_texts()]
+    # SKU, its name, all; small, medium, large.
+    assert rows == [
+        ["tea", "Tea", "0", *"000"],
+        ["soup", "Soup", "12", "12", *"00"],
+        ["cola", "Cola", "120", "120", *"00"],
+    ]
+    page.get_by_label("soup, any, small: 12").click()
+    wait_shown(page, 12)
+    assert page.get_by_label("Shorter side to, px").input_value() == "31.75"
+
+
 def test_phones_and_dark_mode(page_file: Path, open_page: Open) -> None:
     page = open_page(page_file, width=390, height=844, dark=True)
     wait_shown(page, COUNT)
