@@ -15,6 +15,7 @@ from detectors.augment.camera import retake
 from detectors.augment.framing import frame, mosaic
 from detectors.augment.occlude import erase
 from detectors.augment.paste import paste
+from detectors.augment.patch import cut_patch
 from detectors.augment.settings import AugmentSettings
 from detectors.data.sample import Sample
 
@@ -44,6 +45,9 @@ def augment(
     if with_mosaic:
         four = [sample, *(load() for load in partners)]
         made = mosaic(four, settings=settings, width=width, height=height, rng=rng)
+    # Drawn only where it can matter, so that other presets give what they gave before.
+    elif settings.patch_chance and rng.random() < settings.patch_chance:
+        made = cut_patch(sample, settings=settings, width=width, height=height, rng=rng)
     else:
         made = frame(sample, settings=settings, width=width, height=height, rng=rng)
     if rng.random() < settings.paste_chance and partners:

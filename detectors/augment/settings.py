@@ -24,6 +24,13 @@ class AugmentSettings:
     zoom: Range = (0.7, 2.0)
     # Width relative to height. Lenses and viewing angles stretch products this much; more looks like another pack size.
     aspect: Range = (0.87, 1.15)
+    # In place of the zoom: patches around products, stretched to the output (Liu et al. 2016, "SSD").
+    patch_chance: float = 0.0
+    # Sides of patches as shares of the image, which make 0.1 to 1 of its area.
+    patch_side: Range = (0.32, 1.0)
+    # Before a patch is cut the image lies on a canvas that is larger by so much, where products are small.
+    expand_chance: float = 0.5
+    expand: Range = (1.0, 4.0)
     # Four images in one: other neighbours, other backgrounds, synthetic beside real.
     mosaic_chance: float = 0.25
     # Size relative to the fitted image. At 0.5 the four images would be shown whole.
@@ -125,11 +132,30 @@ PRESETS: dict[str, AugmentSettings] = {
         jpeg_quality=(70.0, 95.0),
     ),
     "strong": AugmentSettings(),
+    # As published with SSD, but for mirroring, which no print on a package survives.
+    "ssd": AugmentSettings(
+        patch_chance=1,
+        mosaic_chance=0,
+        paste_chance=0,
+        erase_chance=0,
+        color_chance=0.8,
+        brightness=(0.88, 1.14),
+        contrast=(0.5, 1.5),
+        gamma=(1.0, 1.0),
+        white_balance=(1.0, 1.0),
+        saturation=(0.5, 1.5),
+        hue=(-18.0, 18.0),
+        gray_chance=0,
+        blur_chance=0,
+        motion_chance=0,
+        noise_chance=0,
+        jpeg_chance=0,
+    ),
 }
 
 
 def preset(name: str) -> AugmentSettings:
-    """Return the settings of a preset: none, light or strong. Raises SynthError for an unknown name."""
+    """Return the settings of a preset: none, light, strong or ssd. Raises SynthError for an unknown name."""
     if name not in PRESETS:
         raise unknown_name("augmentation preset", name, PRESETS)
     return PRESETS[name]

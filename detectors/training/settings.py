@@ -25,7 +25,7 @@ Mixture = Annotated[
     Shares,
     Option("Shares by source; the rest is synthetic.", "Data", parse="mix", shown="real:0.2"),
 ]
-Augmentation = Annotated[str, Option("Strength of image augmentation.", "Training", parse="augment")]
+Augmentation = Annotated[str, Option("Random changes of training images.", "Training", parse="augment")]
 Replay = Annotated[float, Option("Fraction of synthetic images while fine-tuning.", "Training", minimum=0, maximum=0.9)]
 Batch = Annotated[int, Option("Images per step, over all devices.", "Training", minimum=1, maximum=4096)]
 LearningRate = Annotated[

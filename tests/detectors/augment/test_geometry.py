@@ -27,6 +27,8 @@ ALONE = {
     "stretch": replace(STILL, zoom_chance=1, zoom=(1, 1), aspect=(0.5, 2)),
     "far": replace(STILL, zoom_chance=1, zoom=(0.2, 0.6)),
     "near": replace(STILL, zoom_chance=1, zoom=(1.5, 4)),
+    "patch": replace(STILL, patch_chance=1, expand_chance=0),
+    "canvas": replace(STILL, patch_chance=1, expand_chance=1, expand=(1, 2)),
     "mosaic": replace(STILL, mosaic_chance=1),
     "paste": replace(STILL, paste_chance=1),
     "flip": replace(STILL, flip_chance=1),
