@@ -49,6 +49,8 @@
     const [current, change] = useAddress(), [ready, setReady] = useState(0), [problem, setProblem] = useState(""), [help, setHelp] = useState(false);
     const [cursor, setCursor] = useState(-1), anchor = useRef(-1), wide = matchMedia("(min-width: 52rem)").matches;
     const set = sets.find(one => one.key === current.set) ?? sets[0], other = sets.find(one => one !== set);
+    // A name of an address is looked up among ours alone.
+    const tab = TABS.some(([name]) => name === current.tab) ? current.tab : "grid";
     const selections = useRef(new Map()), [, redraw] = useState(0);
     if (!selections.current.has(set.key)) selections.current.set(set.key, state.lengthened(current.pick, set.count));
     const selection = selections.current.get(set.key);
@@ -96,7 +98,7 @@
       else if (open >= 0 && event.key === "ArrowLeft") step(-1);
       else if (open >= 0 && event.key === "ArrowRight") step(1);
       else if (open >= 0 && event.key === " ") toggle(open);
-      else if (open < 0 && current.tab === "grid" && !target.matches("input, summary, button")) {
+      else if (open < 0 && tab === "grid" && !target.matches("input, summary, button")) {
         const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -SynthView.columns, ArrowDown: SynthView.columns }[event.key];
         if (by) setCursor(old => Math.max(0, Math.min(places.length - 1, old < 0 ? 0 : old + by)));
         else if (event.key === " " && cursor >= 0) pick(cursor, event.shiftKey);
@@ -115,8 +117,8 @@
     return html`<div class="app">
       <header class="top">
         <h1>${set.title}</h1>
-        <nav role="tablist" aria-label="parts">${TABS.filter(([name]) => name === "grid" || SynthView[name]).map(([name, label]) => html`<button type="button" role="tab" key=${name}
-          aria-selected=${current.tab === name} onClick=${() => change({ tab: name }, true)}>${label}</button>`)}</nav>
+        <nav role="tablist" aria-label="parts">${TABS.map(([name, label]) => html`<button type="button" role="tab" key=${name}
+          aria-selected=${tab === name} onClick=${() => change({ tab: name }, true)}>${label}</button>`)}</nav>
         <span aria-live="polite" id="count">${number(places.length)} of ${number(set.count)} pictures</span>
         <span class="does"><b id="selected">${number(selection.size)} selected</b>
           <button type="button" onClick=${() => { places.forEach(place => selection.add(place)); picks(); }}>Select all shown</button>
@@ -128,7 +130,7 @@
       <div class="body">
         <details class="side-panel" open=${wide}><summary>Filters</summary>
           <${Panel} set=${set} filter=${filter} onChange=${filtered} selected=${selection.size} /></details>
-        <main>${current.tab === "grid" || !SynthView[current.tab] ? html`<div class=${other ? "grids two-sets" : "grids"}>
+        <main>${tab === "grid" ? html`<div class=${other ? "grids two-sets" : "grids"}>
           ${(other ? [[set, places], [other, otherPlaces]] : [[set, places]]).map(([of, its]) => html`<section key=${of.key}>
             ${other && html`<h2>${of.title} <span class="soft">${number(its.length)}</span></h2>`}
             ${its.length === 0 && html`<p class="soft nothing">No picture passes all filters.</p>`}
@@ -136,7 +138,7 @@
               label=${`pictures of ${of.title}`} link=${link(of)} onCursor=${to => { if (of === set) { setCursor(to); anchor.current = to; } }}
               onOpen=${place => change({ set: of.key, pic: of.id(place), pick: of === set ? current.pick : "" }, true)}
               onPick=${(to, range) => (of === set ? pick(to, range) : change({ set: of.key, pick: of.id(its[to]) && state.shortened([its[to]]) }))} /></section>`)}
-        </div>` : html`<${SynthView[current.tab]} set=${set} others=${[other, real].filter(Boolean)} places=${places} filter=${filter} ready=${ready} onFilter=${values => { filtered(values); change({ tab: "grid" }, true); }} />`}</main>
+        </div>` : html`<${SynthView[tab]} set=${set} others=${[other, real].filter(Boolean)} places=${places} filter=${filter} ready=${ready} onFilter=${values => { filtered(values); change({ tab: "grid" }, true); }} />`}</main>
       </div>
       ${open >= 0 && html`<${Picture} set=${set} place=${open} pair=${pair && pair.place >= 0 ? pair : null} at=${at} total=${places.length}
         shown=${shown} score=${Number(filter.score)} picked=${selection.has(open)} onLayer=${layer} onStep=${step} onClose=${() => show(-1)} onPick=${() => toggle(open)} />`}
