@@ -239,7 +239,7 @@ class Predictions:
     """The detections in all images of an ImageSet, sorted by image, then by falling score.
 
     images: (D,) int64, index in the ImageSet. boxes: (D, 4) float32 xyxy pixels of the original image.
-    labels: (D,) int32, index into `classes`, those of the detector. scores: (D,) float32, 0 to 1.
+    labels: (D,) int32, index into `classes`, those of the detector. scores: (D,) float32, 0 to 1; float64 of a file.
     masks: D compressed COCO RLEs of the image's size, None if the detector finds none. pixelwise: whether together they
     say what each pixel is, whatever the scores. keypoints: (D, 8, 3) float32, x, y in pixels of the original image and
     score of the corners of cuboids, or None.
@@ -249,7 +249,7 @@ class Predictions:
     images: NDArray[np.int64]
     boxes: NDArray[np.float32]
     labels: NDArray[np.int32]
-    scores: NDArray[np.float32]
+    scores: NDArray[np.float32] | NDArray[np.float64]
     masks: Packed | None = None
     pixelwise: bool = False
     keypoints: NDArray[np.float32] | None = None

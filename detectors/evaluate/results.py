@@ -107,7 +107,7 @@ def read_results(path: Path, truth: ImageSet, category_ids: Mapping[str, int], *
     name_of = dict(zip(truth.classes.keys, truth.classes.names, strict=True))
     classes = Classes(tuple(keys), tuple(name_of.get(key, key) for key in keys))
     # As `as_predictions` orders them.
-    rows.sort(key=lambda row: (image_of[row["image_id"]], -np.float32(row["score"])))
+    rows.sort(key=lambda row: (image_of[row["image_id"]], -float(row["score"])))
     found = as_predictions(rows, classes, image_of, label_of)
     return replace(found, masks=_masks_in(rows, found, truth, path), keypoints=_corners_in(rows))
 
@@ -166,7 +166,8 @@ def as_predictions(
     boxes: Floats = np.array([row["bbox"] for row in rows], np.float64).reshape(len(rows), 4)
     boxes[:, 2:] += boxes[:, :2]
     labels = np.array([label_of[row["category_id"]] for row in rows], np.int32)
-    scores = np.array([row["score"] for row in rows], np.float32)
+    # As they stand: numbers that float32 cannot tell apart are no ties.
+    scores = np.array([row["score"] for row in rows], np.float64)
     order = np.lexsort((-scores, images))
     return Predictions(classes, images[order], boxes.astype(np.float32)[order], labels[order], scores[order])
 

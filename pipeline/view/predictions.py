@@ -91,7 +91,9 @@ def judge_detections(files: Sequence[Path], index: SetIndex, boxes: BoxFacets) -
     ignored = boxes.ignored.astype(bool) | np.isnan(boxes.xywh[:, 0])
     groups = np.arange(len(boxes.counts), dtype=np.int32)
     classes = Classes(keys, keys)
-    data = Aligned(classes, len(keys), len(groups), groups, truth, ignored, detections, found.score)
+    data = Aligned(
+        classes, len(keys), len(groups), groups, truth, ignored, detections, found.score, np.arange(len(groups))
+    )
     matches = match(data, find_candidates(data))
     status = np.full(len(found.score), NEITHER, np.uint8)
     status[matches.rows[matches.right[0]]] = RIGHT

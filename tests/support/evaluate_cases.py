@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,8 @@ def random_case(
         truncation=np.where(rng.random(boxes) < 0.5, 0, rng.random(boxes)).tolist(),
         groups=(np.arange(images) // 2).tolist(),
     )
+    # In no order, as files may have them: of equal scores COCO takes that of the lower id first.
+    truth = replace(truth, image_ids=rng.permutation(truth.image_ids))
     return truth, _guess(truth, true, classes, extra, rng=rng)
 
 

@@ -41,6 +41,7 @@ class Aligned:
     known: how many of them the truth knows. images: N. groups: (N,) int32 as in the ImageSet.
     truth.label is what an ignored box really shows, or IGNORED where nobody knows. ignored: (A,).
     found is sorted by image, then by falling score. scores: (D,) float64.
+    image_ids: (N,) int64: of detections of one score and several images COCO takes that of the lower id first.
     """
 
     classes: Classes
@@ -51,6 +52,7 @@ class Aligned:
     ignored: Bools
     found: BoxColumns
     scores: Floats
+    image_ids: Ints
 
     def counted(self) -> Ints:
         """The labels that occur among boxes that are not ignored, rising: the classes that means are taken over."""
@@ -82,6 +84,7 @@ def align(truth: ImageSet, found: Predictions) -> Aligned:
             found.images[order].astype(np.int64), label_of[found.labels[order]], boxes, sides.prod(axis=1)
         ),
         scores=found.scores[order].astype(np.float64),
+        image_ids=np.asarray(truth.image_ids, np.int64),
     )
 
 

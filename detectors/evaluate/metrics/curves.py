@@ -35,7 +35,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Ranked:
-    """M matched detections by class, then by falling score, with what is needed to weigh images.
+    """M matched detections by class, then by falling score, then by id of the image, to weigh images.
 
     labels: (K,) int64, the classes that count, rising. begin: (K,) int64, first row of each class.
     image: (M,) int64. scores: (M,). right, wrong: (T, M) bool.
@@ -80,7 +80,8 @@ def rank(data: Aligned, matches: Matches, left_out: Bools | None = None) -> Rank
     place[place == len(labels)] = -1
     counts = np.append(labels, -1)[place] == data.found.label[matches.rows]
     kept = np.flatnonzero(counts)
-    kept = kept[np.lexsort((-data.scores[matches.rows[kept]], place[kept]))]
+    ids = data.image_ids[data.found.image[matches.rows[kept]]]
+    kept = kept[np.lexsort((ids, -data.scores[matches.rows[kept]], place[kept]))]
     rows = matches.rows[kept]
     begin = np.searchsorted(place[kept], np.arange(len(labels)))
     right, wrong = matches.right[:, kept], matches.wrong[:, kept]

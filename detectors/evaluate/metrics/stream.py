@@ -110,6 +110,7 @@ def _rows_of(data: Aligned) -> Rows:
         right[:, place], wrong[:, place] = matches.right.T, matches.wrong.T
     rows["label"] = data.found.label[candidates.rows]
     rows["score"] = data.scores[candidates.rows]
+    rows["image"] = data.image_ids[data.found.image[candidates.rows]]
     rows["step"] = candidates.step
     rows["right"], rows["wrong"] = (np.packbits(bits.reshape(-1, BITS), axis=1) for bits in (right, wrong))
     return rows

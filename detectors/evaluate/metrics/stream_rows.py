@@ -1,4 +1,7 @@
-"""Detections with what they found, on disk: dealt by class as they come, and given back by falling score."""
+"""Detections with what they found, on disk: dealt by class as they come, and given back by falling score.
+
+Equal scores are given by rising id of their image, as COCO ranks them, and of one image in the order they came.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-# right, wrong: a bit for each of 4 ranges of area x 10 thresholds of overlap; neither: not counted.
-ROW = np.dtype([("label", "<i4"), ("score", "<f4"), ("step", "u1"), ("right", "u1", 5), ("wrong", "u1", 5)])
+# image: its id. right, wrong: a bit for each of 4 ranges of area x 10 thresholds of overlap; neither: not counted.
+ROW = np.dtype(
+    [("label", "<i4"), ("score", "<f8"), ("image", "<i8"), ("step", "u1"), ("right", "u1", 5), ("wrong", "u1", 5)]
+)
 Rows = NDArray[np.void]
 # Classes are dealt into so many files.
 PARTS = 256
@@ -20,7 +25,7 @@ SLOT_BITS = 16
 
 
 class RowSpool:
-    """Rows in files by their class: 19 bytes a detection on disk, and memory for some hundred thousand."""
+    """Rows in files by their class: 31 bytes a detection on disk, and memory for some hundred thousand."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +41,7 @@ class RowSpool:
             self._flush()
 
     def parts(self) -> Iterator[Iterator[Rows]]:
-        """For each file of classes its rows in blocks, by falling score, equal ones in the order they came."""
+        """For each file of classes its rows in blocks, by falling score, then by id of the image."""
         self._flush()
         for part in range(PARTS):
             path = self.folder / f"{part:03d}"
@@ -55,12 +60,12 @@ class RowSpool:
 def falling(path: Path, level: int = 0) -> Iterator[Rows]:
     """The rows of a file in blocks of at most AT_ONCE, by falling score; more than that are first dealt by score."""
     count = path.stat().st_size // ROW.itemsize
-    if count <= AT_ONCE:
+    # Of nearly one score, of which there are hardly ever so many, all are sorted at once.
+    if count <= AT_ONCE or level == 2:
         rows = np.fromfile(path, ROW)
-        yield rows[np.argsort(-rows["score"], kind="stable")]
-    elif level == 2:  # all of one score
+        rows = rows[np.lexsort((rows["image"], -rows["score"]))]
         for first in range(0, count, AT_ONCE):
-            yield np.fromfile(path, ROW, AT_ONCE, offset=first * ROW.itemsize)
+            yield rows[first : first + AT_ONCE]
     else:
         yield from _by_slots(path, level)
 
@@ -93,9 +98,9 @@ def _pieces(path: Path) -> Iterator[Rows]:
         yield np.fromfile(path, ROW, AT_ONCE, offset=first)
 
 
-def _slots(scores: NDArray[np.float32], level: int) -> NDArray[np.int64]:
-    """The upper half of the bits of scores, or the lower one: as numbers they rise with the scores."""
-    bits = (scores + np.float32(0)).view(np.uint32)  # no negative zero
+def _slots(scores: NDArray[np.float64], level: int) -> NDArray[np.int64]:
+    """The upper half of the bits of scores (as float32), or the lower one: as numbers they rise with the scores."""
+    bits = (scores.astype(np.float32) + np.float32(0)).view(np.uint32)  # no negative zero
     ordered = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
     return (ordered >> SLOT_BITS if level == 0 else ordered & ((1 << SLOT_BITS) - 1)).astype(np.int64)
 

@@ -5,17 +5,24 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from dataset.find import open_source
+from dataset.problems import Problems
 from detectors.data.image_set import Classes, ImageSet
-from detectors.evaluate.metrics.coco_numbers import coco_numbers
+from detectors.data.read_coco import read_images
+from detectors.evaluate.metrics.coco_numbers import NAMES, coco_numbers
 from detectors.evaluate.results import read_results, write_results
 from support.errors import raises
 from support.evaluate_cases import classes_of, image_set, predictions, random_case
@@ -114,3 +121,59 @@ def test_a_class_without_an_id_is_refused(tmp_path: Path) -> None:
     found = predictions([(0, 0, [0, 0, 1, 1], 0.5)], Classes(("new",), ("new",)))
     with raises("category-id-missing"):
         write_results(tmp_path / "r.json", found, image_set(1, [], classes_of(1)), {"sku0": 1})
+
+
+def coco_by_pycocotools(truth: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, float]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        known = COCO()
+        known.dataset = truth
+        known.createIndex()
+        evaluation = COCOeval(known, known.loadRes(rows), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {name: np.nan if value < 0 else float(value) for name, value in zip(NAMES, evaluation.stats, strict=True)}
+
+
+# Few places, sizes and scores, so that overlaps and scores tie; two of the scores are one as float32.
+BOX = st.tuples(st.integers(0, 3), st.integers(0, 3), st.sampled_from([2, 3, 40]), st.sampled_from([2, 3, 40]))
+SCORE = st.sampled_from([0.5, 0.5 + 1e-12, 0.25, 0.75])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(1, 99), min_size=1, max_size=4, unique=True),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 2), BOX, st.booleans()), min_size=1, max_size=9),
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 2), BOX, SCORE), min_size=1, max_size=12),
+)
+def test_files_in_any_order_are_judged_as_by_pycocotools(
+    ids: list[int], boxes: list[tuple[int, int, Any, bool]], found: list[tuple[int, int, Any, float]]
+) -> None:
+    """Ids of images, annotations and results in no order at all, with equal scores and equal overlaps."""
+
+    def place(image: int, kind: int, box: tuple[int, ...]) -> dict[str, Any]:
+        left, top, width, height = (10 * box[0], 10 * box[1], box[2], box[3])
+        return {"image_id": ids[image % len(ids)], "category_id": kind, "bbox": [left, top, width, height]}
+
+    annotations = [
+        {"id": number, **place(*one[:3]), "area": one[2][2] * one[2][3], "iscrowd": int(one[3])}
+        for number, one in enumerate(boxes, 1)
+    ]
+    truth = {
+        "images": [{"id": one, "file_name": f"{one}.png", "width": 100, "height": 100} for one in ids],
+        "annotations": annotations,
+        "categories": [{"id": 2, "name": "tea"}, {"id": 1, "name": "soap"}],
+        "info": {},
+    }
+    rows = [{**place(*one[:3]), "score": one[3]} for one in found]
+    with tempfile.TemporaryDirectory() as folder:
+        Image.new("RGB", (100, 100)).save(Path(folder) / "1.png")
+        for one in ids:
+            shutil.copy(Path(folder) / "1.png", Path(folder) / f"{one:d}.png") if one != 1 else None
+        (Path(folder) / "train.json").write_text(json.dumps(truth))
+        (Path(folder) / "found.json").write_text(json.dumps(rows))
+        images = read_images(open_source(Path(folder), name="x", splits=("train",)), Problems("x"))
+        results = read_results(Path(folder) / "found.json", images, {"tea": 2, "soap": 1})
+    ours = coco_numbers(images, results)
+    expected = coco_by_pycocotools(truth, rows)
+    np.testing.assert_allclose([ours[name] for name in NAMES], [expected[name] for name in NAMES], atol=1e-9)

@@ -16,30 +16,31 @@ from detectors.evaluate.metrics.coco_numbers import NAMES
 def plain_coco(truth: ImageSet, found: Predictions) -> dict[str, float]:
     """pycocotools on all categories at once, with crowds of unknown class written into every category."""
     annotations: list[dict] = []
+    ids = truth.image_ids.tolist()
     for row, image in enumerate(truth.image_of_box().tolist()):
         x0, y0, x1, y1 = truth.boxes[row].astype(float).tolist()
         label, crowd = int(truth.true_labels[row]), int(truth.labels[row] == IGNORED)
         for category in range(len(truth.classes)) if label == IGNORED else [label]:
             box = {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": float(truth.areas[row]), "iscrowd": crowd}
-            annotations.append({"id": len(annotations) + 1, "image_id": image, "category_id": category, **box})
+            annotations.append({"id": len(annotations) + 1, "image_id": ids[image], "category_id": category, **box})
     place = {key: label for label, key in enumerate(truth.classes.keys)}
     results = []
     for image, box, label, score in zip(
-        found.images, found.boxes.astype(float), found.labels, found.scores, strict=True
+        found.images.tolist(), found.boxes.astype(float), found.labels, found.scores, strict=True
     ):
         key = found.classes.keys[label]
         if key in place:
             xywh = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
-            results.append({"image_id": int(image), "category_id": place[key], "bbox": xywh, "score": float(score)})
+            results.append({"image_id": ids[image], "category_id": place[key], "bbox": xywh, "score": float(score)})
     with contextlib.redirect_stdout(io.StringIO()):
         known = COCO()
         categories = [{"id": label} for label in range(len(truth.classes))]
-        images = [{"id": image} for image in range(len(truth))]
+        images = [{"id": image} for image in ids]
         known.dataset = {"info": {}, "images": images, "categories": categories, "annotations": annotations}
         known.createIndex()
         answer = known.loadRes(results) if results else COCO()
         evaluation = COCOeval(known, answer, "bbox")
-        evaluation.params.imgIds = list(range(len(truth)))
+        evaluation.params.imgIds = ids
         evaluation.params.catIds = list(range(len(truth.classes)))
         evaluation.evaluate()
         evaluation.accumulate()
