@@ -47,7 +47,8 @@ Prepare = Callable[[Checkpoint | None], Checkpoint]
 class SetsFile(FileModel):
     """The content of sets.json of a run: names of its sources, whether validation is on real photos, data digests."""
 
-    sources: Annotated[tuple[str, ...], Field(min_length=1)]
+    # Names of folders in data/.
+    sources: Annotated[tuple[Annotated[str, Field(pattern=r"^\w{1,200}$")], ...], Field(min_length=1)]
     real: bool
     hashes: dict[str, str]
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pipeline.jobs.settings import JobSettings
 
 JOB = "pipeline.jobs.settings:JobSettings"
-RUNTIME = ("engine", "address", "cpus", "gpus", "render.workers", "render.timeout_s", "render.max_failures")
+RUNTIME = ("engine", "address", "cpus", "gpus")
+RUNTIME += ("render.workers", "render.timeout_s", "render.max_failures", "render.cache")
 CLUSTER = ("engine", "address", "cpus", "gpus", "render.timeout_s", "render.max_failures")
 Plugins = Annotated[
     tuple[Path, ...],
@@ -80,10 +81,15 @@ def job_resume(
     plugins: Plugins = (),
 ) -> None:
     """Resume the job at PLACE with its own settings; options change where and how it runs."""
+    from pipeline.jobs.settings import recorded_cache
+
     own = dict(changed)
     render = dict(own.pop("render"))
     with scratch_folder("job") as folder:
         settings = _settings_at(place, Path(folder), plugins)
+        before = recorded_cache(settings.location)
+        if "cache" not in render and before != settings.render.cache.resolve():
+            say(f"note: --cache was {before}; give it again to use what is there")
         if "engine" in own and "workers" not in render:
             render["workers"] = _default_workers(own["engine"])
         _run(replace(settings, **own, render=replace(settings.render, **render)), retry=retry)

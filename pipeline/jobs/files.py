@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from assets.files.models import Count, FileModel
-from pipeline.run.identity import Side, StoredIdentity
+from pipeline.run.identity import EXTRAS, Side, StoredIdentity, splits_of
 
 # Of whole numbers, too, which stay so: the name of a job is a hash of the text.
 Share = Annotated[int | float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(max_length=10_000)]
 # A single path is stored as text, as in the first job version, several as a list.
 Paths = Text | list[Text] | None
+
+
+def _check_splits(splits: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    splits_of(",".join(f"{name}:{share}" for name, share in splits))
+    return splits
+
+
+def _check_extras(extras: list[str]) -> list[str]:
+    if not {*extras} <= {*EXTRAS}:
+        raise ValueError(f"values other than {', '.join(EXTRAS)}")
+    return extras
 
 
 class JobIdentity(StoredIdentity):
@@ -32,8 +43,9 @@ class JobIdentity(StoredIdentity):
     preset: Text
     samples: Count
     denoise: bool
-    splits: Annotated[list[tuple[Text, Share]], Field(min_length=1, max_length=100)]
-    extras: list[Text]
+    # Names of files are made from these.
+    splits: Annotated[list[tuple[Text, Share]], Field(min_length=1, max_length=100), AfterValidator(_check_splits)]
+    extras: Annotated[list[Text], AfterValidator(_check_extras)]
     keypoints: bool = False  # absent in jobs without them
     licence: Text
     creator: Text
@@ -47,7 +59,10 @@ class JobIdentity(StoredIdentity):
 
 
 class HowFile(FileModel):
-    """how.json: how the job runs and where its sources are. Newer versions may add fields."""
+    """how.json: how the job runs and where its sources are, which are read. Newer versions may add fields.
+
+    cache: told, and used only where the user names it: a job that comes from elsewhere is not to say where to write.
+    """
 
     model_config = ConfigDict(extra="allow")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from assets.catalog.sku_lists import as_lists, sku_source
 from assets.errors import SynthError
 from assets.files.models import parse_model
+from assets.machine import cache_folder
 from assets.options import Option
 from assets.plugins import is_python_file, short_name
 from dataset.storage.path import StoragePath
@@ -214,7 +215,7 @@ def existing_identity(location: StoragePath) -> JobIdentity:
 
 
 def read_settings(location: StoragePath, recipe_file: Path, plugins: Sequence[Path] = ()) -> JobSettings:
-    """Return the settings of a job's last run; its recipe is written to `recipe_file`.
+    """Return the settings of a job's last run, but with the usual cache; its recipe is written to `recipe_file`.
 
     plugins: Python files of its recipe and backend, whose code may be run; they are copied beside it. Raises SynthError
     if there is no job, its files are damaged, or a plugin differs.
@@ -237,7 +238,7 @@ def read_settings(location: StoragePath, recipe_file: Path, plugins: Sequence[Pa
             keypoints=identity.keypoints,
             backdrops=BackdropFolders(**{name: _paths_of(getattr(how, name)) for name in FOLDERS}),
             streams=check_streams(identity.streams, location.locate(JOB)),
-            cache=Path(how.cache),
+            cache=cache_folder(),
             **{name: getattr(identity, name) for name in RENDER_FIELDS},
             **{name: getattr(how, name) for name in HOW_FIELDS},
         )
@@ -251,6 +252,11 @@ def read_settings(location: StoragePath, recipe_file: Path, plugins: Sequence[Pa
         raise SynthError(
             "how.json is invalid", code="job-damaged", where=location.locate(HOW), found=str(error), hint=hint
         ) from error
+
+
+def recorded_cache(location: StoragePath) -> Path:
+    """Return the cache of a job's last run, as how.json says. Raises as `read_settings`."""
+    return Path(parse_model(HowFile, location.read(HOW), "how.json", location.locate(HOW)).cache)
 
 
 def _how_of(settings: JobSettings) -> dict[str, Any]:

@@ -63,6 +63,10 @@ def rewrite(file: Path, name: str, make: Callable[[np.ndarray], np.ndarray]) -> 
     [
         ("job.json", {"views": -1}, "content-invalid", "views: Input should be greater"),
         ("job.json", {"splits": [["train"]]}, "content-invalid", "splits"),
+        ("job.json", {"splits": [["../../out", 1.0]]}, "content-invalid", "splits: Value error"),
+        ("job.json", {"splits": [["/tmp/out", 0.5], ["val", 0.5]]}, "content-invalid", "splits: Value error"),
+        ("job.json", {"splits": [["a", 0.5], ["a", 0.5]]}, "content-invalid", "splits: Value error"),
+        ("job.json", {"extras": ["depth", "../../x"]}, "content-invalid", "extras: Value error"),
         ("job.json", {"recipe": 7}, "content-invalid", "recipe: Input should be a valid string"),
         ("job.json", {"format": 2}, "content-invalid", "format"),
         ("how.json", {"workers": "4"}, "content-invalid", "workers: Input should be a valid integer"),
@@ -158,3 +162,51 @@ def test_any_value_of_any_file_is_read_or_told(job: Path, copy: Path, data: st.D
             look(copy)
     finally:
         target.write_bytes(file.read_bytes())
+
+
+# What stands in files of a job and could be taken for a path, or makes one.
+HOSTILE = ("../../outside", "/outside", "..", "a/b", "a\x00b")
+PLACES: dict[str, Callable[[str], tuple[str, dict[str, object]]]] = {
+    "splits": lambda name: ("job.json", {"splits": [[name, 1.0]]}),
+    "extras": lambda name: ("job.json", {"extras": [name]}),
+    "backend": lambda name: ("job.json", {"backend": f"{name}/evil.py"}),
+    "preset": lambda name: ("job.json", {"preset": name}),
+    "recipe": lambda name: ("job.json", {"recipe": f"recipe: {name}/evil.py\n"}),
+    "plugins": lambda name: ("job.json", {"plugins": {f"recipe {name}/evil.py": "sha256:0"}}),
+    "cache": lambda name: ("how.json", {"cache": name.replace("/outside", "OUTSIDE/cache")}),
+    "engine": lambda name: ("how.json", {"engine": name}),
+    "address": lambda name: ("how.json", {"address": name}),
+    "receipt": lambda name: ("receipts/*", {"shard": name}),
+    "entry": lambda name: ("receipts/*", {"entry": {"name": name, "split": name}}),
+    "catalogue": lambda name: (f"{VERSION}.json", {"catalog_hash": name}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_that_a_job_says_is_a_place_to_write(
+    place: str, name: str, job: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`job resume` in a folder whose surroundings are watched, with Python files where the names lead to."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    copy, outside = tmp_path / "a" / "b" / "set", tmp_path / "a" / "outside"
+    shutil.copytree(job, copy)
+    for folder in (outside, copy.parent / "outside", tmp_path / "outside"):
+        folder.mkdir()
+        (folder / "evil.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\n")
+    pattern, values = PLACES[place](name)
+    for file in copy.glob(pattern):
+        content = json.loads(file.read_bytes())
+        for key, value in values.items():
+            value = value.replace("OUTSIDE", str(outside)) if isinstance(value, str) else value
+            content[key] = {**content[key], **value} if isinstance(value, dict) and key in content else value
+        file.write_text(json.dumps(content))
+    (tmp_path / "recipe").mkdir()
+    # One shard is to be made again.
+    sorted((copy / "receipts").iterdir())[0].unlink()
+    before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(copy)}
+    with suppress(SynthError, ValueError):
+        run(read_settings(StoragePath(str(copy)), tmp_path / "recipe" / "recipe.yaml"))
+    after = {path for path in tmp_path.rglob("*") if not path.is_relative_to(copy)}
+    new = [path for path in after - before if path.relative_to(tmp_path).parts[0] not in ("cache", "recipe")]
+    assert new == [] and not Path("/outside").exists()
