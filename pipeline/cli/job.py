@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from pipeline.jobs.settings import JobSettings
 
 JOB = "pipeline.jobs.settings:JobSettings"
-RUNTIME = ("engine", "address", "cpus", "gpus")
-RUNTIME += ("render.workers", "render.timeout_s", "render.max_failures", "render.cache")
+RUNTIME = (
+    *("engine", "address", "cpus", "gpus"),
+    *("render.workers", "render.timeout_s", "render.max_failures", "render.cache"),
+)
 CLUSTER = ("engine", "address", "cpus", "gpus", "render.timeout_s", "render.max_failures")
 Plugins = Annotated[
     tuple[Path, ...],

@@ -212,7 +212,8 @@ def _name_found(
     with StepProgress(console, "finding", total=len(truth), unit="images") as progress:
         found = find_in_set(model, truth, checkpoint.classes, size, advance=progress.count)
     kept = found.scores >= least
-    return _name(recognizer, truth, found.images[kept], found.boxes[kept], found.scores[kept], console)
+    scores = found.scores[kept].astype(np.float32)
+    return _name(recognizer, truth, found.images[kept], found.boxes[kept], scores, console)
 
 
 def _name(
