@@ -38,6 +38,10 @@ ORDER = {
         *("shards", "checksums", "layout", "coco_reader", "review", "find", "spool"),
         *("shop", "coco_spool", "store", "chosen", "formats", "identity"),
     ),
+    "dataset/formats": (
+        *("remote", "files", "shapes", "outlines", "label_maps", "brush", "coco", "cvat", "huggingface"),
+        *("huggingface_parquet", "label_studio", "masks", "panoptic", "voc", "yolo", "yolo_segment", "bop"),
+    ),
     "render": (
         *("optics", "marks", "scene", "geometry", "outline", "streams", "frame", "light_color", "framing", "sensor"),
         *("trace", "labels", "shop", "background", "coco", "choice", "layout", "placement", "recipes", "sample"),

@@ -14,6 +14,8 @@ and, where it applies,
     NEEDS_MASKS                 whether products without a mask are lost
     NEEDS_POSES                 whether products without a pose, and images without a camera, are lost
     RENAMES                     whether images get other names
+    CARRIED_BESIDE              which files beside images it carries (depth, ...), and their suffix while they wait
+    write_models(folder, categories, mesh_of)  writes models of products; what it returns goes to write_labels
     READ_AS                     the format by which its files are known, if that reads them as well
 
 The first line of its docstring says what it is.
@@ -33,7 +35,8 @@ from dataset.store import DataStore, open_dataset, sharded_store
 # Name -> module.
 FORMATS = {
     "coco": "dataset.formats.coco",
-    "bop": "dataset.formats.bop",
+    "bop": "dataset.formats.bop.scenes",
+    "bop-webdataset": "dataset.formats.bop.shards",
     "cvat": "dataset.formats.cvat",
     "huggingface": "dataset.formats.huggingface",
     "huggingface-parquet": "dataset.formats.huggingface_parquet",

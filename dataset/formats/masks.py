@@ -83,7 +83,7 @@ def _read_list(file: Path) -> tuple[CategoryRecord, ...]:
         SET_CLASSES.check(len(rows), str(file))
         texts = [(bare_cell(row["name"]), bare_cell(row["sku"]) or None) for row in rows]
         found = [(int(row["number"]), *text, int(row["category_id"])) for row, text in zip(rows, texts, strict=True)]
-    except (csv.Error, KeyError, TypeError, ValueError) as error:
+    except (csv.Error, AttributeError, KeyError, TypeError, ValueError) as error:
         raise _unusable(file, short(error)) from error
     if [number for number, *_ in found] != list(range(1, len(found) + 1)) or not found:
         raise _unusable(file, "other numbers than 1, 2, 3, ...")

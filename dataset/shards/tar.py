@@ -31,8 +31,8 @@ class Members:
     spans: Mapping[str, tuple[int, int]]
 
 
-def scan_tar(file: IO[bytes], where: str) -> list[Members]:
-    """List the samples of a tar in order, from its headers alone.
+def scan_tar(file: IO[bytes], where: str, *, needed: str = LABELS) -> list[Members]:
+    """List the samples of a tar in order, from its headers alone. needed: a suffix that every sample has.
 
     Raises SynthError if it is damaged, or holds anything but samples: plain files STEM.SUFFIX, labels among them.
     """
@@ -58,7 +58,7 @@ def scan_tar(file: IO[bytes], where: str) -> list[Members]:
     if len(set(stems)) < len(stems):
         raise _unlike(where, "two samples of one name")
     for sample in samples:
-        if LABELS not in sample.spans:
+        if needed not in sample.spans:
             raise _unlike(where, f"{sample.stem} without labels")
     return samples
 

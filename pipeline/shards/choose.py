@@ -15,6 +15,7 @@ from assets.errors import SynthError
 from assets.progress import StepProgress
 from dataset.chosen import Change, ImageList, Seen, choose, read_list, unchanged
 from dataset.formats import open_labels
+from dataset.formats.bop.targets import names_of_targets
 from dataset.records import AnnotationRecord, ImageLabels, ImageRecord, names_by_id, sku_of
 from dataset.store import DataStore
 from dataset.values import number, whole_number
@@ -29,7 +30,7 @@ def filter_data(
     """Write the images that the rule means, with products that it does not mean ignored or dropped."""
     store = _open(source, settings, console)
     names = names_by_id(store.categories)
-    listed = read_list(rule.only) if rule.only else None
+    listed = _listed(rule.only) if rule.only else None
     change = _change_of(rule, names)
     seen, splits = [], []
     for split, one, labels in _look(store, "group", console, change):
@@ -111,6 +112,11 @@ def _group_of(split: str, image: ImageRecord, by: GroupKind) -> str:
     named = None if image.group is None else f"group {image.group}"
     found = {"group": named or scene, "scene": scene or named}.get(by)
     return found or f"image {split}/{image.file_name}"
+
+
+def _listed(file: Path) -> ImageList:
+    """Read a list of images, or the images of targets of BOP."""
+    return ImageList(names_of_targets(file)) if file.suffix.lower() == ".json" else read_list(file)
 
 
 def _meant(split: str, labels: ImageLabels, rule: FilterSettings, listed: ImageList | None) -> bool:

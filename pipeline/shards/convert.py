@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
+from typing import TypeAlias
 
 from rich.console import Console
 
 from assets.errors import SynthError
 from assets.files.image_input import open_image
 from assets.interrupt import until_interrupted
+from assets.machine import cache_folder
+from assets.mesh.types import Mesh
 from assets.plurals import counts_of
 from assets.progress import StepProgress
 from dataset.formats import FORMAT_TABLE, open_labels
 from dataset.records import ImageLabels, SplitLabels
 from dataset.store import DataPart, DataStore, StoredImage, leaves_folder
+from pipeline.run.resources import open_library
+from pipeline.run.settings import BackdropFolders
 from pipeline.shards.fresh import IMAGE_STEP, IMAGES_KEPT, fresh_set, identity_of, put_file
 from pipeline.shards.settings import ConvertSettings
+
+MeshOf: TypeAlias = Callable[[str], Mesh | None]
+# What `synth render` stores beside images, by folder.
+IN_WORDS = {
+    "depth": "depth images",
+    "normals": "images of normals",
+    "ids": "images of instance ids",
+    "shop": "labels of price tags, gaps and shelf lines",
+    "scenes": "scenes that images were rendered from",
+}
 
 
 @dataclass
@@ -47,21 +62,40 @@ def convert_data(source: str | Path, out: str | Path, settings: ConvertSettings,
     FORMAT_TABLE.load(settings.format)
     store = open_labels(source, images=settings.images, name=settings.source_format, console=console)
     made_by = identity_of("convert", [settings], [source], [store])
-    return write_data(store, out, settings.format, made_by, console)
+    return write_data(store, out, settings.format, made_by, console, mesh_reader(settings))
 
 
-def write_data(store: DataStore, out: str | Path, name: str, made_by: str, console: Console) -> ConvertSummary:
+def mesh_reader(settings: ConvertSettings) -> MeshOf | None:
+    """Return a function that gives the mesh of a SKU, None if the list lacks it; None without a list.
+
+    Raises SynthError if the format takes no models.
+    """
+    if settings.sku_list is None:
+        return None
+    if not hasattr(FORMAT_TABLE.load(settings.format), "write_models"):
+        what, hint = "the label format holds no models of products", "leave out --sku-list, or choose --format bop"
+        raise SynthError(what, code="options-conflict", found=f"--format {settings.format} --sku-list", hint=hint)
+    library = open_library(settings.sku_list, BackdropFolders(), cache_folder())
+    known = set(library.catalog.keys)
+    return lambda sku: library.product(sku) if sku in known else None
+
+
+def write_data(
+    store: DataStore, out: str | Path, name: str, made_by: str, console: Console, mesh_of: MeshOf | None = None
+) -> ConvertSummary:
     """Write a data set to the new folder or location `out` in a format, as `convert_data`.
 
-    made_by: names what decides the content.
+    made_by: names what decides the content. mesh_of: of `mesh_reader`, for formats with models.
     """
     module = FORMAT_TABLE.load(name)
     folders = {module.image_folder(part.split) for part in store.parts}
     with fresh_set(out, made_by, console, folders) as folder:
-        return _convert(store, folder, module, name, console)
+        return _convert(store, folder, module, name, console, mesh_of)
 
 
-def _convert(store: DataStore, folder: Path, module: ModuleType, name: str, console: Console) -> ConvertSummary:
+def _convert(
+    store: DataStore, folder: Path, module: ModuleType, name: str, console: Console, mesh_of: MeshOf | None
+) -> ConvertSummary:
     summary = ConvertSummary(name)
     parts: dict[str, list[DataPart]] = {}
     for part in store.parts:
@@ -78,7 +112,10 @@ def _convert(store: DataStore, folder: Path, module: ModuleType, name: str, cons
             )
             for split, own in parts.items()
         )
-        module.write_labels(folder, sets)
+        if mesh_of is None:
+            module.write_labels(folder, sets)
+        else:
+            module.write_labels(folder, sets, module.write_models(folder, store.categories, mesh_of))
     return summary
 
 
@@ -101,6 +138,7 @@ def _images(
             summary.annotations += len(labels.annotations)
             summary.splits[split] = summary.splits.get(split, 0) + 1
             summary.lost.update(module.lost(labels))
+            summary.lost.update(_lost_beside(image, folder / place / str(labels.image.file_name), module))
             yield labels
             progress.advance()
 
@@ -122,6 +160,17 @@ def _copied(stored: StoredImage, folder: Path, split: str, taken: dict[str, str]
             image = replace(image, width=opened.width, height=opened.height)
     put_file(folder / name, data)
     return ImageLabels(replace(image, file_name=name), stored.labels.annotations)
+
+
+def _lost_beside(stored: StoredImage, file: Path, module: ModuleType) -> Iterator[str]:
+    """Copy what lies beside an image, where the format carries it; say in words what it does not carry."""
+    carried: Mapping[str, str] = getattr(module, "CARRIED_BESIDE", {})
+    for folder, words in IN_WORDS.items():
+        data = stored.read_beside(folder) if folder in carried else stored.beside.get(folder)
+        if folder in carried and isinstance(data, bytes):
+            put_file(file.with_name(f"{file.name}{carried[folder]}"), data)
+        elif data is not None and (isinstance(data, bytes) or data.is_file()):
+            yield words
 
 
 def _name_of(stored: StoredImage) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from assets.catalog.sku_lists import SkuSource
 from assets.options import MAX_SEED, Option
 
 GroupKind = Literal["group", "scene", "image", "sku"]
@@ -24,7 +25,10 @@ class PackSettings:
 
 @dataclass(frozen=True)
 class ConvertSettings:
-    """Settings of a conversion. source_format: None to detect it. images: searched before the usual folders."""
+    """Settings of a conversion.
+
+    source_format: None to detect it. images: searched before the usual folders. sku_list: None for no models.
+    """
 
     format: Annotated[str, Option("Label format of OUT.", "Output", parse="label_format")] = "coco"
     source_format: Annotated[
@@ -32,6 +36,10 @@ class ConvertSettings:
     ] = None
     images: Annotated[
         Path | None, Option("Folder of the images, if they are not beside their labels.", "Data", exists="folder")
+    ] = None
+    sku_list: Annotated[
+        SkuSource | None,
+        Option("SKU list of the products, whose meshes BOP takes along as models.", "Data", parse="sku_list"),
     ] = None
 
 
@@ -56,7 +64,8 @@ class FilterSettings:
     splits: Annotated[tuple[str, ...], Option("Only this split (repeatable).", "Selection", "--split")] = ()
     recipes: Annotated[tuple[str, ...], Option("Only this recipe (repeatable).", "Selection", "--recipe")] = ()
     only: Annotated[
-        Path | None, Option("Only images listed in this file, a name per line.", "Selection", exists="file")
+        Path | None,
+        Option("Only images listed in this file, a name per line (.json: targets of BOP).", "Selection", exists="file"),
     ] = None
     skus: Annotated[tuple[str, ...], Option("Only products of this SKU (repeatable).", "Selection", "--sku")] = ()
     min_visibility: Annotated[

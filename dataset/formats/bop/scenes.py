@@ -5,6 +5,9 @@ SPLIT/000000/mask/000000_000003.png    all pixels in the image of product 3, 255
 SPLIT/000000/scene_camera.json         cam_K row by row, and cam_R_w2c, cam_t_w2c where the camera's pose is known
 SPLIT/000000/scene_gt.json             obj_id, cam_R_m2c, cam_t_m2c of each product
 SPLIT/000000/scene_gt_info.json        boxes and counts of pixels; visib_fract also counts what lies outside the image
+SPLIT/000000/depth/000000.png          millimetres along the optical axis, where the source has them
+models/                                meshes of the products, if a SKU list is given
+test_targets_bop19.json                products of the split `test` of which a tenth is visible
 categories.json                        which other tools ignore: names and SKUs; obj_id is the id of the category
 Hodan et al. 2018, "BOP: Benchmark for 6D object pose estimation", and the description of its formats. Boxes are as its
 toolkit makes them: the distance of the outermost pixels, one less than the width.
@@ -12,8 +15,8 @@ toolkit makes them: the distance of the outermost pixels, one less than the widt
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,10 @@ from assets.errors import SynthError
 from assets.files.json_input import read_json
 from assets.limits import DATASET_IMAGES, DATASET_INSTANCES, DATASET_JSON
 from dataset.find import SPLIT
-from dataset.formats.bop_scenes import CAMERA, INFO, MM, POSES, write_split
+from dataset.formats.bop.models import ModelFrames, read_frames
+from dataset.formats.bop.models import write_models as write_models
+from dataset.formats.bop.targets import TARGET_SPLIT, TARGETS, Target, targets_of, write_targets
+from dataset.formats.bop.write import CAMERA, DEPTH, INFO, MM, POSES, SCENE_IMAGES, write_split
 from dataset.formats.files import (
     FileStore,
     lost_fields,
@@ -38,7 +44,7 @@ from dataset.formats.files import (
 from dataset.formats.label_maps import decode_numbers
 from dataset.formats.shapes import box_of
 from dataset.masks import encode_crop
-from dataset.records import AnnotationRecord, CameraRecord, ImageLabels, ImageRecord, SplitLabels
+from dataset.records import AnnotationRecord, CameraRecord, CategoryRecord, ImageLabels, ImageRecord, SplitLabels
 from dataset.store import StoredImage
 from dataset.values import number, short, whole_number
 
@@ -48,6 +54,11 @@ LEAST_VISIBLE = 0.1
 WAITING = ".images"
 # A product is lost without its pose and the mask of what is seen of it, an image without its camera.
 NEEDS_MASKS = NEEDS_POSES = RENAMES = True
+# What is carried of the files beside an image: folder to the suffix under which a file waits beside its image.
+CARRIED_BESIDE = {"depth": DEPTH}
+# Depth in other units than millimetres is left where it is.
+MILLIMETRES = 1.0
+NO_MODELS = ModelFrames()
 
 
 def detect(path: Path) -> bool:
@@ -74,17 +85,32 @@ def open_labels(path: Path, images: Path | None = None) -> FileStore:
         raise SynthError("there is no scene of BOP", code="file-missing", where=str(path), expected=expected)
     roots = dict.fromkeys([folder.parent.parent for _, folder in scenes])
     root = next((one for one in roots if (one / "categories.json").exists()), next(iter(roots)))
-    categories = read_categories(root, lambda: {name for _, folder in scenes for name in _names(folder)})
+    categories, ids = categories_in(root, lambda: {one for _, folder in scenes for one in _numbers(folder)})
+    frames = read_frames(root)
+    return FileStore(str(path), tuple(BopPart(split, folder, ids, frames) for split, folder in scenes), categories)
+
+
+def categories_in(
+    root: Path, numbers: Callable[[], Collection[object]]
+) -> tuple[tuple[CategoryRecord, ...], dict[int | None, int | None]]:
+    """Return the categories of a set and their ids by obj_id. numbers: every obj_id, asked only without our list."""
+
+    def names() -> set[str]:
+        found = {whole_number(one) for one in numbers()}
+        return {f"obj_{one:06d}" for one in found if one is not None and one > 0}
+
+    categories = read_categories(root, names)
     # Without our list the number of an object is its name.
     ids = {whole_number(_number_in(one.name)): one.id for one in categories if one.sku is None} | {
         one.id: one.id for one in categories if (root / "categories.json").exists()
     }
-    return FileStore(str(path), tuple(BopPart(split, folder, ids) for split, folder in scenes), categories)
+    return categories, ids
 
 
-def _names(folder: Path) -> set[str]:
-    found = (one.get("obj_id") for rows in _read(folder / POSES).values() if isinstance(rows, list) for one in rows)
-    return {f"obj_{number:06d}" for value in found if (number := whole_number(value)) is not None and number > 0}
+def _numbers(folder: Path) -> Iterator[object]:
+    for rows in _read(folder / POSES).values():
+        if isinstance(rows, list):
+            yield from (one.get("obj_id") for one in rows if not isinstance(one.get("obj_id"), list | dict))
 
 
 def _number_in(name: str | None) -> int | None:
@@ -95,25 +121,27 @@ def _number_in(name: str | None) -> int | None:
 def _read(file: Path) -> dict[str, Any]:
     content = read_json(file, DATASET_JSON, file.name)
     if not isinstance(content, dict) or not all(isinstance(rows, list | dict) for rows in content.values()):
-        raise _invalid(file, short(content))
+        raise invalid(str(file), short(content))
     for rows in content.values():
         if isinstance(rows, list) and not all(isinstance(one, dict) for one in rows):
-            raise _invalid(file, short(rows))
+            raise invalid(str(file), short(rows))
     return content
 
 
-def _invalid(file: Path, found: str) -> SynthError:
+def invalid(where: str, found: str) -> SynthError:
+    """Return the error for a file that is not as BOP's description says."""
     what, expected = "a file of a BOP scene cannot be used", "what the description of BOP's formats says"
-    return SynthError(what, code="records-invalid", where=str(file), found=found, expected=expected)
+    return SynthError(what, code="records-invalid", where=where, found=found, expected=expected)
 
 
 @dataclass(frozen=True)
 class BopPart:
-    """A scene. ids: of the categories by obj_id."""
+    """A scene. ids: of the categories by obj_id. frames: where models have their origins."""
 
     split: str
     folder: Path
     ids: Mapping[int | None, int | None]
+    frames: ModelFrames = field(default_factory=ModelFrames)
 
     @cached_property
     def cameras(self) -> list[tuple[int, dict[str, Any]]]:
@@ -121,7 +149,7 @@ class BopPart:
         content = _read(self.folder / CAMERA)
         DATASET_IMAGES.check(len(content), str(self.folder))
         if not all(key.isascii() and key.isdigit() and isinstance(one, dict) for key, one in content.items()):
-            raise _invalid(self.folder / CAMERA, "keys that are no numbers")
+            raise invalid(str(self.folder / CAMERA), "keys that are no numbers")
         return sorted((int(key), one) for key, one in content.items())
 
     @property
@@ -151,37 +179,62 @@ class BopPart:
             file_name=f"{self.folder.name}/{Path(name).name}",
             width=width,
             height=height,
-            camera=_camera(camera, self.folder / CAMERA),
+            camera=camera_of(camera, str(self.folder / CAMERA)),
             group=f"scene {self.folder.name}",
         )
         DATASET_INSTANCES.check(len(poses), str(path))
+        reader = ProductReader(image, self.ids, self.frames, str(self.folder / POSES))
         found = [
-            self._record(image, place, row, pose, infos[row] if row < len(infos) else {})
+            reader.record(
+                pose,
+                infos[row] if row < len(infos) else {},
+                *(self._mask(image, kind, f"{place:06d}_{row:06d}.png") for kind in ("mask_visib", "mask")),
+            )
             for row, pose in enumerate(poses)
         ]
         records = numbered(image, [one for one in found if one is not None], str(path))
-        return StoredImage(ImageLabels(image, records), path, str(path))
+        depth = self.folder / "depth" / f"{place:06d}.png"
+        beside = {"depth": depth} if number(camera.get("depth_scale")) == MILLIMETRES else {}
+        return StoredImage(ImageLabels(image, records), path, str(path), beside)
 
-    def _record(
-        self, image: ImageRecord, place: int, row: int, pose: Mapping[str, Any], info: Mapping[str, Any]
+    def _mask(self, image: ImageRecord, kind: str, name: str) -> NDArray[np.bool_] | None:
+        file = self.folder / kind / name
+        return decode_numbers(file, image, "the mask") > 0 if file.is_file() else None
+
+
+@dataclass(frozen=True)
+class ProductReader:
+    """Makes records of the products of an image. where: for messages."""
+
+    image: ImageRecord
+    ids: Mapping[int | None, int | None]
+    frames: ModelFrames
+    where: str
+
+    def record(
+        self,
+        pose: Mapping[str, Any],
+        info: Mapping[str, Any],
+        seen: NDArray[np.bool_] | None,
+        whole: NDArray[np.bool_] | None,
     ) -> AnnotationRecord | None:
-        """The annotation of a product; None if nothing of it is seen, or BOP says so."""
-        category = self.ids.get(whole_number(pose.get("obj_id")))
-        if category is None:
-            raise _invalid(self.folder / POSES, f"obj_id {short(pose.get('obj_id'))}")
-        name = f"{place:06d}_{row:06d}.png"
-        seen, whole = (self._mask(image, kind, name) for kind in ("mask_visib", "mask"))
+        """Return the annotation of a product; None if nothing of it is seen, or BOP says so."""
+        object_id = whole_number(pose.get("obj_id"))
+        category = self.ids.get(object_id)
+        if category is None or object_id is None:
+            raise invalid(self.where, f"obj_id {short(pose.get('obj_id'))}")
         if seen is not None and not seen.any():
             return None
         box = box_of(seen) if seen is not None else _stated_box(info.get("bbox_visib"))
         if box is None:
             return None
-        height, width = image.height or 0, image.width or 0
+        height, width = self.image.height or 0, self.image.width or 0
         share, all_pixels = number(info.get("visib_fract")), number(info.get("px_count_all"))
         inside = float(whole.sum()) if whole is not None else float("nan")
         visible = float(seen.sum()) if seen is not None else number(info.get("px_count_visib"))
         known = inside > 0 and all_pixels > 0
         visibility = min(visible / inside, 1.0) if known else (share if 0 <= share <= 1 else None)
+        matrix = np.array(matrix_of(pose, "cam_R_m2c", "cam_t_m2c", self.where))
         return AnnotationRecord(
             category_id=category,
             bbox=box,
@@ -192,37 +245,34 @@ class BopPart:
             truncation=max(1 - inside / all_pixels, 0.0) if known else None,
             amodal_bbox=_stated_box(info.get("bbox_obj")),
             amodal_segmentation=encode_crop(whole, 0, 0, height, width) if whole is not None else None,
-            camera_from_object=_matrix(pose, "cam_R_m2c", "cam_t_m2c", self.folder / POSES),
+            camera_from_object=self.frames.product_pose(object_id, matrix).tolist(),
             ignore=1 if share < LEAST_VISIBLE else None,
         )
 
-    def _mask(self, image: ImageRecord, kind: str, name: str) -> NDArray[np.bool_] | None:
-        file = self.folder / kind / name
-        return decode_numbers(file, image, "the mask") > 0 if file.is_file() else None
 
-
-def _camera(content: Mapping[str, Any], file: Path) -> CameraRecord:
+def camera_of(content: Mapping[str, Any], where: str) -> CameraRecord:
+    """Return the camera of an image. Raises SynthError if it is none."""
     lens = content.get("cam_K")
     if not isinstance(lens, list) or len(lens) != 9 or any(number(one) != number(one) for one in lens):
-        raise _invalid(file, f"cam_K {short(lens)}")
+        raise invalid(where, f"cam_K {short(lens)}")
     record: dict[str, Any] = {"K": np.array(lens, float).reshape(3, 3).tolist()}
     if "cam_R_w2c" in content:
-        pose = _matrix(content, "cam_R_w2c", "cam_t_w2c", file)
+        pose = matrix_of(content, "cam_R_w2c", "cam_t_w2c", where)
         record["world_from_camera"] = np.linalg.inv(np.array(pose)).tolist()
     return record  # type: ignore[return-value]
 
 
-def _matrix(content: Mapping[str, Any], turn: str, shift: str, file: Path) -> list[list[float]]:
-    """A pose (4, 4) in metres. Raises SynthError if it is none."""
+def matrix_of(content: Mapping[str, Any], turn: str, shift: str, where: str) -> list[list[float]]:
+    """Return a pose (4, 4) in metres. Raises SynthError if it is none."""
     rows, moved = content.get(turn), content.get(shift)
     good = isinstance(rows, list) and isinstance(moved, list) and len(rows) == 9 and len(moved) == 3
     numbers = [number(one) for one in [*rows, *moved]] if good else []  # type: ignore[misc]
     if not good or not all(abs(one) < 1e9 for one in numbers):
-        raise _invalid(file, f"{turn} {short(rows)}, {shift} {short(moved)}")
+        raise invalid(where, f"{turn} {short(rows)}, {shift} {short(moved)}")
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = np.reshape(numbers[:9], (3, 3)), np.array(numbers[9:]) / MM
     if abs(np.linalg.det(matrix)) < 1e-6:
-        raise _invalid(file, f"{turn} {short(rows)}")
+        raise invalid(where, f"{turn} {short(rows)}")
     return matrix.tolist()
 
 
@@ -264,15 +314,36 @@ def image_folder(split: str) -> str:
     return f"{WAITING}/{split}"
 
 
-def write_labels(folder: Path, sets: Iterable[SplitLabels]) -> None:
-    """Scenes of up to 1,000 images, and the categories. Raises SynthError for category ids below 1."""
+def write_labels(folder: Path, sets: Iterable[SplitLabels], frames: ModelFrames = NO_MODELS) -> None:
+    """Scenes of up to 1,000 images, targets and the categories. Raises SynthError for category ids below 1.
+
+    frames: where the models have their origins.
+    """
+    targets: list[Target] = []
     for one in sets:
-        wrong = [kind.id for kind in one.head.categories if kind.id is None or kind.id < 1]
-        if wrong:
-            what = "BOP numbers objects from 1"
-            raise SynthError(what, code="categories-invalid", where=str(folder), found=f"category id {wrong[0]}")
-        write_split(folder / one.split, folder / image_folder(one.split), one)
+        check_numbers(folder, one.head.categories)
+        for count, image in write_split(folder / one.split, folder / image_folder(one.split), one, frames):
+            if one.split == TARGET_SPLIT:
+                shown = [
+                    (pose["obj_id"], info["visib_fract"]) for pose, info in zip(image.poses, image.infos, strict=True)
+                ]
+                targets += targets_of(count // SCENE_IMAGES, count % SCENE_IMAGES, shown)
         write_categories(folder, one.head.categories)
+    if targets:
+        write_targets(folder / TARGETS, targets)
+    empty_waiting(folder)
+
+
+def check_numbers(folder: Path, categories: Sequence[CategoryRecord]) -> None:
+    """Raise SynthError for categories that BOP has no numbers for."""
+    wrong = [kind.id for kind in categories if kind.id is None or kind.id < 1]
+    if wrong:
+        what = "BOP numbers objects from 1"
+        raise SynthError(what, code="categories-invalid", where=str(folder), found=f"category id {wrong[0]}")
+
+
+def empty_waiting(folder: Path) -> None:
+    """Delete what is left where images waited."""
     if (folder / WAITING).is_dir():
         for left in sorted((folder / WAITING).rglob("*"), reverse=True):
             left.unlink() if left.is_file() else left.rmdir()
