@@ -14,7 +14,7 @@ and, where it applies,
     NEEDS_MASKS                 whether products without a mask are lost
     NEEDS_POSES                 whether products without a pose, and images without a camera, are lost
     RENAMES                     whether images get other names
-    CARRIED_BESIDE              which files beside images it carries (depth, ...), and their suffix while they wait
+    beside_file(folder, split, name)  where a file beside an image (of depth, ...) comes, None if it is not carried
     write_models(folder, categories, mesh_of)  writes models of products; what it returns goes to write_labels
     READ_AS                     the format by which its files are known, if that reads them as well
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dataset.coco_writer import write_coco
 from dataset.find import USUAL, has_split
+from dataset.layout import stem_in, suffix_of
 from dataset.records import ImageLabels, SplitLabels
 from dataset.store import DataStore, open_dataset
 
@@ -29,6 +30,11 @@ def lost(labels: ImageLabels) -> Iterator[str]:
 def image_folder(split: str) -> str:
     """Where the images of a split lie."""
     return f"images/{split}"
+
+
+def beside_file(folder: str, split: str, name: str) -> str | None:
+    """Where a file beside an image comes, as `synth render` has it."""
+    return f"{folder}/{stem_in(name)}{suffix_of(folder)}"
 
 
 def write_labels(folder: Path, sets: Iterable[SplitLabels]) -> None:

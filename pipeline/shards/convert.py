@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -93,6 +93,18 @@ def write_data(
         return _convert(store, folder, module, name, console, mesh_of)
 
 
+@dataclass
+class _Writing:
+    """What is being written. taken: by folder of images, which splits may share, stem to split. beside: files there."""
+
+    folder: Path
+    module: ModuleType
+    summary: ConvertSummary
+    progress: StepProgress
+    taken: dict[str, dict[str, str]] = field(default_factory=dict)
+    beside: set[str] = field(default_factory=set)
+
+
 def _convert(
     store: DataStore, folder: Path, module: ModuleType, name: str, console: Console, mesh_of: MeshOf | None
 ) -> ConvertSummary:
@@ -101,15 +113,10 @@ def _convert(
     for part in store.parts:
         parts.setdefault(part.split, []).append(part)
     total = sum(part.count for part in store.parts)
-    # Stem to split, by folder of images, which splits may share.
-    taken: dict[str, dict[str, str]] = {}
     with StepProgress(console, "converting", total=total, unit="images") as progress:
+        writing = _Writing(folder, module, summary, progress)
         sets = (
-            SplitLabels(
-                split,
-                replace(store.head(split), categories=store.categories),
-                _images(split, own, folder, taken, module, summary, progress),
-            )
+            SplitLabels(split, replace(store.head(split), categories=store.categories), _images(split, own, writing))
             for split, own in parts.items()
         )
         if mesh_of is None:
@@ -119,28 +126,20 @@ def _convert(
     return summary
 
 
-def _images(
-    split: str,
-    parts: list[DataPart],
-    folder: Path,
-    taken: dict[str, dict[str, str]],
-    module: ModuleType,
-    summary: ConvertSummary,
-    progress: StepProgress,
-) -> Iterator[ImageLabels]:
-    """The labels of a split; each image is copied on the way. taken: names of images by folder."""
-    place = module.image_folder(split)
+def _images(split: str, parts: list[DataPart], writing: _Writing) -> Iterator[ImageLabels]:
+    """The labels of a split; each image is copied on the way."""
+    place, summary = writing.module.image_folder(split), writing.summary
     with closing(image for part in parts for image in part.stored_images()) as stored:
         for image in until_interrupted(stored, IMAGES_KEPT, step=IMAGE_STEP):
-            labels = _copied(image, folder / place, split, taken.setdefault(place, {}))
+            labels = _copied(image, writing.folder / place, split, writing.taken.setdefault(place, {}))
             summary.renamed += labels.image.file_name != _name_of(image)
             summary.images += 1
             summary.annotations += len(labels.annotations)
             summary.splits[split] = summary.splits.get(split, 0) + 1
-            summary.lost.update(module.lost(labels))
-            summary.lost.update(_lost_beside(image, folder / place / str(labels.image.file_name), module))
+            summary.lost.update(writing.module.lost(labels))
+            summary.lost.update(_lost_beside(image, split, str(labels.image.file_name), writing))
             yield labels
-            progress.advance()
+            writing.progress.advance()
 
 
 def _copied(stored: StoredImage, folder: Path, split: str, taken: dict[str, str]) -> ImageLabels:
@@ -162,15 +161,21 @@ def _copied(stored: StoredImage, folder: Path, split: str, taken: dict[str, str]
     return ImageLabels(replace(image, file_name=name), stored.labels.annotations)
 
 
-def _lost_beside(stored: StoredImage, file: Path, module: ModuleType) -> Iterator[str]:
+def _lost_beside(stored: StoredImage, split: str, name: str, writing: _Writing) -> Iterator[str]:
     """Copy what lies beside an image, where the format carries it; say in words what it does not carry."""
-    carried: Mapping[str, str] = getattr(module, "CARRIED_BESIDE", {})
+    place_of: Callable[[str, str, str], str | None] | None = getattr(writing.module, "beside_file", None)
     for folder, words in IN_WORDS.items():
-        data = stored.read_beside(folder) if folder in carried else stored.beside.get(folder)
-        if folder in carried and isinstance(data, bytes):
-            put_file(file.with_name(f"{file.name}{carried[folder]}"), data)
-        elif data is not None and (isinstance(data, bytes) or data.is_file()):
+        data = stored.beside.get(folder)
+        if data is None or not (isinstance(data, bytes) or data.is_file()):
+            continue
+        place = None if place_of is None else place_of(folder, split, name)
+        if place is None:
             yield words
+        elif place in writing.beside:
+            yield f"{words} of images whose name another split has"
+        else:
+            writing.beside.add(place)
+            put_file(writing.folder / place, stored.read_beside(folder) or b"")
 
 
 def _name_of(stored: StoredImage) -> str:

@@ -54,8 +54,6 @@ LEAST_VISIBLE = 0.1
 WAITING = ".images"
 # A product is lost without its pose and the mask of what is seen of it, an image without its camera.
 NEEDS_MASKS = NEEDS_POSES = RENAMES = True
-# What is carried of the files beside an image: folder to the suffix under which a file waits beside its image.
-CARRIED_BESIDE = {"depth": DEPTH}
 # Depth in other units than millimetres is left where it is.
 MILLIMETRES = 1.0
 NO_MODELS = ModelFrames()
@@ -312,6 +310,11 @@ def _has_pixels(image: ImageRecord, record: AnnotationRecord) -> bool:
 def image_folder(split: str) -> str:
     """Where the images of a split wait to be put into their scenes."""
     return f"{WAITING}/{split}"
+
+
+def beside_file(folder: str, split: str, name: str) -> str | None:
+    """Where a file beside an image waits with it; None for all but depth."""
+    return f"{image_folder(split)}/{name}{DEPTH}" if folder == "depth" else None
 
 
 def write_labels(folder: Path, sets: Iterable[SplitLabels], frames: ModelFrames = NO_MODELS) -> None:

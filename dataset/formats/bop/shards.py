@@ -26,7 +26,6 @@ from assets.files.json_input import parse_json
 from assets.limits import DATASET_IMAGES, DATASET_INSTANCES, IMAGE_BYTES, LABEL_FILE, SHARD_BYTES, Limit, check_file
 from dataset.find import SPLIT
 from dataset.formats.bop.models import ModelFrames, read_frames
-from dataset.formats.bop.scenes import CARRIED_BESIDE as CARRIED_BESIDE
 from dataset.formats.bop.scenes import (
     MILLIMETRES,
     NO_MODELS,
@@ -41,6 +40,7 @@ from dataset.formats.bop.scenes import (
 from dataset.formats.bop.scenes import NEEDS_MASKS as NEEDS_MASKS
 from dataset.formats.bop.scenes import NEEDS_POSES as NEEDS_POSES
 from dataset.formats.bop.scenes import RENAMES as RENAMES
+from dataset.formats.bop.scenes import beside_file as beside_file
 from dataset.formats.bop.scenes import lost as lost
 from dataset.formats.bop.scenes import write_models as write_models
 from dataset.formats.bop.write import DEPTH, SCENE_IMAGES, BopImage, bop_images, plain_image
