@@ -188,15 +188,15 @@ def texture_atlas(mesh: Mesh) -> tuple[NDArray[np.uint8], NDArray[np.float64]] |
     places = np.zeros((len(mesh.vertices), 2))
     for column, part in enumerate(mesh.parts):
         corners = np.unique(mesh.faces[part.face_start : part.face_stop])
-        texture = part.material.texture
-        if texture is None:
+        sheet = part.material.texture
+        if sheet is None:
             left = SWATCH * column
             atlas[:SWATCH, left : left + SWATCH] = _flat_color(part.material)
             x, y = np.full(len(corners), left + SWATCH / 2), np.full(len(corners), SWATCH / 2)
         else:
             uv = mesh.uv[corners].astype(np.float64)
             uv = np.where((uv < 0) | (uv > 1), uv % 1.0, uv)
-            x = uv[:, 0] * (texture.shape[1] - 1) + 0.5
-            y = tops[id(texture)] + (1 - uv[:, 1]) * (texture.shape[0] - 1) + 0.5
+            x = uv[:, 0] * (sheet.shape[1] - 1) + 0.5
+            y = tops[id(sheet)] + (1 - uv[:, 1]) * (sheet.shape[0] - 1) + 0.5
         places[corners] = np.stack([x / width, 1 - y / height], axis=1)
     return atlas, places

@@ -30,7 +30,7 @@ from assets.limits import DATASET_IMAGES, DATASET_INSTANCES, DATASET_JSON
 from dataset.find import SPLIT
 from dataset.formats.bop.models import ModelFrames, read_frames
 from dataset.formats.bop.models import write_models as write_models
-from dataset.formats.bop.targets import TARGET_SPLIT, TARGETS, Target, targets_of, write_targets
+from dataset.formats.bop.targets import TARGET_SPLIT, TARGETS, BopTarget, targets_of, write_targets
 from dataset.formats.bop.write import CAMERA, DEPTH, INFO, MM, POSES, SCENE_IMAGES, write_split
 from dataset.formats.files import (
     FileStore,
@@ -322,7 +322,7 @@ def write_labels(folder: Path, sets: Iterable[SplitLabels], frames: ModelFrames 
 
     frames: where the models have their origins.
     """
-    targets: list[Target] = []
+    targets: list[BopTarget] = []
     for one in sets:
         check_numbers(folder, one.head.categories)
         for count, image in write_split(folder / one.split, folder / image_folder(one.split), one, frames):

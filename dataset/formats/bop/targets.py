@@ -20,7 +20,7 @@ TARGET_SPLIT = "test"
 
 
 @dataclass(frozen=True)
-class Target:
+class BopTarget:
     """Instances of an object to find in an image."""
 
     scene: int
@@ -29,13 +29,13 @@ class Target:
     instances: int
 
 
-def targets_of(scene: int, image: int, shown: Sequence[tuple[int, float]]) -> list[Target]:
+def targets_of(scene: int, image: int, shown: Sequence[tuple[int, float]]) -> list[BopTarget]:
     """Return the targets of an image. shown: object and visible share of each product."""
     counts = Counter(number for number, share in shown if share >= LEAST_VISIBLE)
-    return [Target(scene, image, number, count) for number, count in counts.items()]
+    return [BopTarget(scene, image, number, count) for number, count in counts.items()]
 
 
-def write_targets(path: Path, targets: Sequence[Target]) -> None:
+def write_targets(path: Path, targets: Sequence[BopTarget]) -> None:
     """Write targets, a line for each."""
     rows = [
         {"im_id": one.image, "inst_count": one.instances, "obj_id": one.number, "scene_id": one.scene}
@@ -44,14 +44,14 @@ def write_targets(path: Path, targets: Sequence[Target]) -> None:
     write_atomic(path, ("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n").encode())
 
 
-def read_targets(path: Path) -> list[Target]:
+def read_targets(path: Path) -> list[BopTarget]:
     """Read targets; those that count no instances, as of the detection task, have 1. Raises SynthError if unusable."""
     content = read_json(path, DATASET_JSON, "the targets")
     rows = content if isinstance(content, list) else [content]
     return [_target(row, path) for row in rows]
 
 
-def _target(row: object, path: Path) -> Target:
+def _target(row: object, path: Path) -> BopTarget:
     fields: Mapping[str, object] = row if isinstance(row, dict) else {}
     found = [whole_number(fields.get(name)) for name in ("scene_id", "im_id", "obj_id")]
     scene, image, number = (found[0], found[1], found[2] if "obj_id" in fields else 0)
@@ -59,7 +59,7 @@ def _target(row: object, path: Path) -> Target:
     if scene is None or image is None or number is None or count is None or min(scene, image, number, count) < 0:
         what, expected = "targets of BOP cannot be used", "scene_id, im_id, obj_id and inst_count"
         raise SynthError(what, code="records-invalid", where=str(path), found=short(row), expected=expected)
-    return Target(scene, image, number, count)
+    return BopTarget(scene, image, number, count)
 
 
 def names_of_targets(path: Path) -> frozenset[str]:

@@ -17,7 +17,7 @@ from dataset.coco_writer import write_coco
 from dataset.formats import open_labels
 from dataset.formats.bop import write
 from dataset.formats.bop.models import diameter_of, texture_atlas
-from dataset.formats.bop.targets import Target, read_targets
+from dataset.formats.bop.targets import BopTarget, read_targets
 from dataset.masks import compressed_mask, decode_mask, encode_crop
 from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageLabels, ImageRecord
 from pipeline.shards.choose import filter_data
@@ -283,7 +283,7 @@ def test_targets_are_what_is_visible_in_test_images(name: str, tmp_path: Path) -
     convert(tmp_path, [[hidden], [product(), product(), hidden]], split="test")
     targets = tmp_path / "bop" / "test_targets_bop19.json"
     assert content(targets) == [{"im_id": 1, "inst_count": 2, "obj_id": 7, "scene_id": 0}]
-    assert read_targets(targets) == [Target(0, 1, 7, 2)]
+    assert read_targets(targets) == [BopTarget(0, 1, 7, 2)]
     convert_data(tmp_path / "source", tmp_path / "set", ConvertSettings(name), Console(quiet=True))
     summary = filter_data(
         tmp_path / "set", tmp_path / "some", FilterSettings(only=targets), ConvertSettings(), Console(quiet=True)
