@@ -41,6 +41,8 @@ class Thumb:
 
 def make_thumb(data: bytes, stated: tuple[int, int] | None, where: str) -> Thumb:
     """Decode a picture small, upright as its labels count it. stated: width and height by its record."""
+    from PIL.Image import Resampling
+
     try:
         with open_image(data, where, "the picture") as image:
             turn = _turn_of(image)
@@ -52,7 +54,11 @@ def make_thumb(data: bytes, stated: tuple[int, int] | None, where: str) -> Thumb
             image.draft("RGB", (CELL_WIDTH, CELL_HEIGHT))
             small = _upright(image, quarter)
             size = fit(width, height)
-            return Thumb(*(stated or (width, height)), small.resize(size, reducing_gap=2.0), suffix if shown else "")
+            return Thumb(
+                *(stated or (width, height)),
+                small.resize(size, Resampling.BILINEAR, reducing_gap=2.0),
+                suffix if shown else "",
+            )
     except SynthError as error:
         return Thumb(*(stated or (0, 0)), None, problem=f"{where}: {reason_of(error)}")
     except Exception as error:
