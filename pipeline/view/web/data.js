@@ -139,13 +139,13 @@ window.SynthView = (() => {
       const packed = await this.part("scenes", place);
       if (!packed) return "";
       const stream = new Blob([column(packed, Uint8Array)]).stream().pipeThrough(new DecompressionStream("deflate"));
-      return JSON.stringify(JSON.parse(await new Response(stream).text()), shortLists, 1);
+      return JSON.stringify(JSON.parse(await new Response(stream).text()), shortLists, 1).replace(/"\\u0001(\[[^"]*\])"/g, "$1");
     }
   }
 
-  // Lists of numbers on one line: a pose is four lines, not twenty.
+  // Lists of numbers on one line: a pose is four lines, not twenty. Marked by a character that no text has.
   function shortLists(name, value) {
-    return Array.isArray(value) && value.every(one => typeof one === "number") ? `[${value.join(", ")}]` : value;
+    return Array.isArray(value) && value.every(one => typeof one === "number") ? `\u0001[${value.join(", ")}]` : value;
   }
 
   return { add, get: key => content.get(key), load, column, PictureSet };
