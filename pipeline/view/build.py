@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from assets.progress import StepProgress
 from dataset.store import DataStore, StoredImage
 from pipeline.shards.workers import map_shards
 from pipeline.view.index import CategoryTable, SetIndex
-from pipeline.view.page import PAGE, write_pages
+from pipeline.view.page import PAGE, has_scripts, write_page, write_scripts
 from pipeline.view.pieces import FILES, PICTURES, PieceTask, make_piece
 from pipeline.view.predictions import find_results, judge_detections, write_detections
 from pipeline.view.rows import BoxFacets
@@ -75,15 +75,16 @@ def build_view(settings: ViewSettings, console: Console) -> ViewSummary:
     results = find_results(settings.predictions) if settings.predictions else []
     _check_folder(out)
     with lock_folder(out):
+        write_scripts(out)
         sets = tuple(
             _build_set(key, store, settings, console, results if key == "a" else ()) for key, store in stores.items()
         )
-        write_pages(out, list(stores), settings.predictions.name if settings.predictions else "")
+        write_page(out, list(stores), settings.predictions.name if settings.predictions else "")
     return ViewSummary(out / PAGE, sets)
 
 
 def _check_folder(out: Path) -> None:
-    if out.is_dir() and any(out.iterdir()) and not (out / "data").is_dir() and not (out / ".lock").exists():
+    if out.is_dir() and any(out.iterdir()) and not has_scripts(out):
         raise SynthError(
             "the output folder holds something else",
             code="output-not-empty",
@@ -101,7 +102,7 @@ def _build_set(
     total = sum(part.count for part in store.parts)
     if not total:
         raise SynthError("the data set has no images", code="dataset-empty", where=store.where)
-    index, made, problems = SetIndex(CategoryTable(store.categories)), 0, list[str]()
+    index, made, problems, files = SetIndex(CategoryTable(store.categories)), 0, list[str](), set[str]()
     tasks = _tasks(key, store, index, settings)
     workers = settings.workers or min(usable_cores(), MAX_USEFUL)
     with StepProgress(console, f"showing {store.where}", total=total, unit="images") as progress:
@@ -109,14 +110,14 @@ def _build_set(
             index.add_piece(piece)
             made += piece.made
             problems += piece.problems
+            files.update(piece.files)
             progress.advance(count=len(piece.sizes))
-    _remove_others(folder, len(index.sizes))
+    _remove_others(folder, files)
     boxes = BoxFacets.join(index.boxes)
     if results:
         write_detections(folder, key, judge_detections(results, index, boxes))
     else:
-        for file in folder.glob("found*.js"):
-            file.unlink()
+        (folder / "found.js").unlink(missing_ok=True)
     index.write(folder, key, Path(store.where).name or store.where, boxes)
     return SetSummary(
         store.where,
@@ -153,11 +154,10 @@ def _every(pictures: int) -> int:
     return every
 
 
-def _remove_others(folder: Path, pieces: int) -> None:
-    """Delete the pieces of a larger set that was shown before."""
+def _remove_others(folder: Path, files: Collection[str]) -> None:
+    """Delete what was shown before and is not any more: pieces of a larger set, copies of pictures."""
     for file in folder.iterdir():
-        name = FILES.fullmatch(file.name)
-        if name is not None and int(name[2]) >= pieces:
+        if FILES.fullmatch(file.name) and file.name not in files:
             file.unlink()
 
 

@@ -39,6 +39,7 @@ class PieceReceipt(FileModel):
     """The first line of a piece. digest: of what it was made from. sizes: of its pictures. problems: those unreadable.
 
     layers: which of LAYERS and "scenes" it has. light: place in the piece, brightness and sharpness of those measured.
+    files: names of all that belong to it.
     """
 
     digest: Sha256
@@ -46,6 +47,7 @@ class PieceReceipt(FileModel):
     problems: tuple[str, ...]
     layers: tuple[str, ...]
     light: tuple[tuple[Side, float, float], ...]
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class PieceTask:
     def folder(self) -> Path:
         return self.out / "data" / self.key
 
+    @property
+    def start(self) -> str:
+        """The beginning of URLs of pictures that were copied; of others it is that of a folder above."""
+        return f"data/{self.key}/picture-"
+
     def file(self, kind: str, place: int | None = None, suffix: str = "js") -> Path:
         """Return the path of one of its files."""
         part = "" if place is None else f"-{place}"
@@ -77,7 +84,7 @@ class PieceTask:
 class MadePiece:
     """What the index takes of a piece. made: whether it was not there before. sizes: (P, 2) width, height, pixels.
 
-    light: (M, 3) float32, place in the set, brightness and sharpness of pictures that were measured.
+    light: (M, 3) float32, place in the set, brightness and sharpness of pictures that were measured. files: names.
     """
 
     made: bool
@@ -86,6 +93,7 @@ class MadePiece:
     problems: Sequence[str]
     layers: Sequence[str]
     light: NDArray[np.float32]
+    files: Sequence[str]
 
 
 def make_piece(task: PieceTask) -> MadePiece:
@@ -100,7 +108,8 @@ def make_piece(task: PieceTask) -> MadePiece:
     sizes = np.array(receipt.sizes, np.int32).reshape(len(task.images), 2)
     light = np.array(receipt.light, np.float32).reshape(-1, 3)
     light[:, 0] += task.number * PICTURES
-    return MadePiece(made, sizes, BoxFacets.of(records, task.labels), receipt.problems, receipt.layers, light)
+    boxes = BoxFacets.of(records, task.labels)
+    return MadePiece(made, sizes, boxes, receipt.problems, receipt.layers, light, receipt.files)
 
 
 def _digest(task: PieceTask) -> str:
@@ -131,10 +140,9 @@ def _read_receipt(task: PieceTask) -> PieceReceipt | None:
         receipt = parse_model(PieceReceipt, line.removeprefix(b"//").strip(), "a piece", str(task.file("piece")))
     except (OSError, SynthError):
         return None
-    wanted = [task.file("thumbs", place, "jpg") for place in range(-(-len(task.images) // CELLS))]
-    wanted += [task.file("scenes")] * ("scenes" in receipt.layers)
-    wanted += [task.file("layers")] * bool(set(LAYERS) & set(receipt.layers))
-    return receipt if all(file.is_file() for file in wanted) else None
+    # Names of our own alone: a receipt from elsewhere names nothing outside of the folder.
+    there = all(FILES.fullmatch(name) and (task.folder / name).is_file() for name in receipt.files)
+    return receipt if there else None
 
 
 def _write(task: PieceTask, digest: str) -> PieceReceipt:
@@ -146,9 +154,12 @@ def _write(task: PieceTask, digest: str) -> PieceReceipt:
         if place % task.every == 0 and thumb.image is not None:
             measured = measure_light(stored.read(), stored.where)
             light += [] if measured is None else [(place, *measured)]
+    files = [task.file("piece"), *(task.out / url for url in urls if url.startswith(task.start))]
     for place in range(-(-len(thumbs) // CELLS)):
-        write_atomic(task.file("thumbs", place, "jpg"), sprite_of(thumbs[place * CELLS : (place + 1) * CELLS]))
+        files.append(task.file("thumbs", place, "jpg"))
+        write_atomic(files[-1], sprite_of(thumbs[place * CELLS : (place + 1) * CELLS]))
     layers = _write_layers(task)
+    files += [task.file("scenes")] * ("scenes" in layers) + [task.file("layers")] * bool(set(LAYERS) & set(layers))
     rows = [
         picture_row(stored.labels.image, stored.labels.annotations, labels, (thumb.width, thumb.height), url)
         for stored, labels, thumb, url in zip(task.images, task.labels, thumbs, urls, strict=True)
@@ -159,6 +170,7 @@ def _write(task: PieceTask, digest: str) -> PieceReceipt:
         problems=tuple(thumb.problem for thumb in thumbs if thumb.problem),
         layers=layers,
         light=tuple(light),
+        files=tuple(file.name for file in files),
     )
     line = f"//{receipt.model_dump_json(ensure_ascii=True)}\n".encode()
     write_atomic(task.file("piece"), line + script_of(f"{task.key}/piece/{task.number}", rows))

@@ -98,10 +98,13 @@ def test_the_same_again_writes_nothing_and_changes_make_their_piece_again(
     # As if it had never been built before.
     build(folder, tmp_path / "fresh")
     assert files_of(tmp_path / "fresh") == files_of(out)
-    # A smaller set leaves no piece of the larger one behind.
+    # A smaller set leaves nothing of the larger one behind, nor do copies stay that are no longer wanted.
+    build(folder, out, copy=True)
+    assert len(list((out / "data/a").glob("picture-*"))) == 70
     write_json(folder / "annotations/instances_train.json", coco(3))
     build(folder, out)
-    assert sorted(file.name for file in (out / "data/a").glob("piece-*")) == ["piece-00000.js"]
+    names = ["boxes.js", "index.js", "piece-00000.js", "thumbs-00000-0.jpg"]
+    assert sorted(file.name for file in (out / "data/a").iterdir()) == names
 
 
 def test_killed_and_started_again_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +157,10 @@ def test_other_folders_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(SynthError) as error:
         build(folder, folder)
     assert error.value.code == "output-not-empty"
+    (tmp_path / "mine/data").mkdir(parents=True)
+    with pytest.raises(SynthError) as error:
+        build(folder, tmp_path / "mine")
+    assert error.value.code == "output-not-empty" and not (tmp_path / "mine/index.html").exists()
     (tmp_path / "empty").mkdir()
     with pytest.raises(SynthError) as error:
         build(tmp_path / "empty", tmp_path / "out")
