@@ -50,14 +50,25 @@ class RecordedSettings:
 
     def differing(self, earlier: RecordedSettings, *, free: Sequence[str]) -> list[str]:
         """Return the settings that differ from those of an earlier call, except `free`, as "name: was, now"."""
-        mine, other = self._values(), earlier._values()
-        # Settings that a version of synth added later count as equal while they have their empty default.
-        return [
-            f"{name}: was {other.get(name)!r}, now {value!r}"
-            for name, value in mine.items()
-            if name not in free and other.get(name) != value and (name in other or value not in (None, []))
-        ]
+        other = earlier._values()
+        mine = {name: value for name, value in self._values().items() if name not in free}
+        return _differing(mine, other)
 
     def _values(self) -> dict[str, Any]:
         values: dict[str, Any] = parse_json(self.text.encode(), "the settings", "settings of a run", constants=True)
         return values
+
+
+def _differing(mine: dict[str, Any], other: dict[str, Any], section: str = "") -> list[str]:
+    """Return the settings that differ, by their names in sections.
+
+    Settings that a version of synth added later count as equal while they have their empty default.
+    """
+    found = []
+    for name, value in mine.items():
+        earlier = other.get(name)
+        if isinstance(value, dict) and isinstance(earlier, dict):
+            found += _differing({**dict.fromkeys(earlier), **value}, earlier, f"{section}{name}.")
+        elif earlier != value and (name in other or value not in (None, [])):
+            found.append(f"{section}{name}: was {earlier!r}, now {value!r}")
+    return found
