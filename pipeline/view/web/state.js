@@ -19,11 +19,20 @@ SynthView.state = (() => {
     return `#${params}`;
   }
 
+  // Browsers stop pages that change their address a hundred times in half a minute, which a slider does in a second.
+  const BETWEEN_MS = 400;
+  let timer = 0, last = -Infinity;
+
   // pushes: whether the back button leads to what was before.
   function write(state, pushes) {
-    const text = address(state);
-    if (text === (location.hash || "#")) return;
-    history[pushes ? "pushState" : "replaceState"](null, "", text);
+    clearTimeout(timer);
+    const put = () => {
+      const text = address(state);
+      last = performance.now();
+      if (text !== (location.hash || "#")) history[pushes ? "pushState" : "replaceState"](null, "", text);
+    };
+    if (pushes || performance.now() - last > BETWEEN_MS) put();
+    else timer = setTimeout(put, BETWEEN_MS);
   }
 
   // Places as ranges in base 36: 1-5.9.

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium of the system: a browser of Playwright's own would have to be fetched."""
+    """Chromium of the system: a browser of Playwright's own would have to be fetched.
+
+    Of one module, since tests of others cannot run event loops while Playwright has one.
+    """
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
     api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install 'synth[dev]'")

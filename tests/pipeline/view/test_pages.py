@@ -92,6 +92,7 @@ def test_links_keep_the_state(page_file: Path, open_page: Open) -> None:
     page.locator(".cell a").nth(2).click()
     page.get_by_role("dialog", name="000102.png").wait_for()
     page.get_by_role("button", name="masks").click()
+    page.wait_for_timeout(500)  # an address is changed twice in a second at most
     address = "#" + page.url.partition("#")[2]
     again = open_page(page_file, address)
     again.get_by_role("dialog", name="000102.png").wait_for()
@@ -140,6 +141,7 @@ def test_selection_is_exported_as_a_list(page_file: Path, open_page: Open, tmp_p
     download.value.save_as(tmp_path / "list.txt")
     lines = (tmp_path / "list.txt").read_text().splitlines()
     assert lines == [f"train/{n:06d}.png" for n in range(1, 5)] + [f"val/{n:06d}.png" for n in range(101, COUNT)]
+    page.wait_for_timeout(500)
     again = open_page(page_file, "#" + page.url.partition("#")[2])
     assert again.locator("#selected").inner_text() == "23 selected"
 
