@@ -126,11 +126,18 @@ window.SynthView = (() => {
       return (await load(`${this.key}/${kind}/${piece}`, this.file(kind, place)))[place % this.perPiece];
     }
 
+    // The hue of a product, 0 to 1: of its key (FNV-1a), so that it has one colour in both sets and at every visit.
+    hue(category) {
+      let hash = 0x811c9dc5;
+      for (const char of this.categories[category]?.[0] ?? "") hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193);
+      return ((hash ^ (hash >>> 15)) >>> 0) % 360 / 360;
+    }
+
     // What the page of a picture shows: see rows.py.
     async picture(place) {
       const [width, height, url, facts, rows] = await this.part("piece", place);
       const boxes = rows.map(([category, box, visibility, truncation, ignored, mask, amodalBox, amodalMask, instance]) =>
-        ({ category, box, visibility, truncation, ignored, mask, amodalBox, amodalMask, instance }));
+        ({ category, box, visibility, truncation, ignored, mask, amodalBox, amodalMask, instance, hue: this.hue(category) }));
       return { width, height, url, facts, boxes };
     }
 

@@ -2,16 +2,16 @@
 // which pages from disk could not do.
 "use strict";
 SynthView.layers = (() => {
-  // Hues apart by the golden ratio: neighbouring numbers get distant colours, the same at every visit.
-  function color(category) {
-    const hue = category * 0.618034 % 1 * 360, part = shift => {
-      const at = (shift + hue / 60) % 6;
+  // Red, green and blue of a hue, 0 to 1.
+  function color(hue) {
+    const part = shift => {
+      const at = (shift + hue * 6) % 6;
       return Math.round(255 * (0.95 - 0.75 * Math.max(0, Math.min(at, 4 - at, 1))));
     };
     return [part(5), part(3), part(1)];
   }
 
-  function css(category) { return `rgb(${color(category).join(" ")})`; }
+  function css(hue) { return `rgb(${color(hue).join(" ")})`; }
 
   // Lengths of the runs of 0 and 1 in COCO's text: six bits to a character, five of them a number's; from the fourth
   // run on relative to the last but one.
@@ -51,7 +51,7 @@ SynthView.layers = (() => {
     picture.boxes.forEach((box, number) => {
       const text = outline ? box.amodalMask : box.mask;
       if (!text || (chosen >= 0 && number !== chosen)) return;
-      const mask = decode(text, width, height), [red, green, blue] = color(box.category);
+      const mask = decode(text, width, height), [red, green, blue] = color(box.hue);
       for (let y = 0, at = 0; y < height; y++) {
         for (let x = 0; x < width; x++, at++) {
           if (!mask[at] || (outline && !edge(mask, x, y, width, height))) continue;

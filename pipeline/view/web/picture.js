@@ -30,7 +30,7 @@ SynthView.Picture = (() => {
       ${picture.boxes.map((box, number) => {
         const edges = kind === "amodal" ? box.amodalBox : box.box;
         if (!edges || (chosen >= 0 && chosen !== number)) return null;
-        return html`<rect key=${number} x=${edges[0]} y=${edges[1]} width=${edges[2]} height=${edges[3]} stroke=${layers.css(box.category)}
+        return html`<rect key=${number} x=${edges[0]} y=${edges[1]} width=${edges[2]} height=${edges[3]} stroke=${layers.css(box.hue)}
           class=${[kind, box.ignored && "ignored", labels && labels[number]].filter(Boolean).join(" ")}
           vector-effect="non-scaling-stroke" />`;
       })}</svg>`;
@@ -85,7 +85,7 @@ SynthView.Picture = (() => {
           const [key, name] = set.categories[box.category] ?? ["?", "?"];
           return html`<tr key=${number} class=${number === chosen ? "chosen" : ""}>
             <td><button type="button" aria-pressed=${number === chosen} onClick=${() => onChoose(number === chosen ? -1 : number)}>
-              <i style=${{ background: layers.css(box.category) }}></i>${key}</button>${name !== key && html`<div class="key">${name}</div>`}${box.ignored ? html`<div class="key">ignored</div>` : null}</td>
+              <i style=${{ background: layers.css(box.hue) }}></i>${key}</button>${name !== key && html`<div class="key">${name}</div>`}${box.ignored ? html`<div class="key">ignored</div>` : null}</td>
             <td class="n">${PERCENT(box.visibility)}</td><td class="n">${PERCENT(box.truncation)}</td>
             <td class="n">${box.box ? `${Math.round(box.box[2])} x ${Math.round(box.box[3])}` : "–"}</td></tr>`;
         })}</tbody></table></div>`}
