@@ -39,7 +39,8 @@ ORDER = {
         *("shop", "coco_spool", "store", "chosen", "formats", "identity"),
     ),
     "dataset/formats": (
-        *("remote", "files", "shapes", "outlines", "label_maps", "brush", "coco", "cvat", "huggingface"),
+        *("remote", "files", "shapes", "outlines", "label_maps", "brush", "coco", "coco_keypoints", "cvat"),
+        *("huggingface", "roboflow", "webdataset"),
         *("huggingface_parquet", "label_studio", "masks", "panoptic", "voc", "yolo", "yolo_segment", "bop"),
     ),
     "render": (

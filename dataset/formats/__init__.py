@@ -12,6 +12,7 @@ and, where it applies,
 
     PRECISION                   how far the edges of boxes may move, in pixels
     NEEDS_MASKS                 whether products without a mask are lost
+    NEEDS_KEYPOINTS             whether it is of use with keypoints alone
     NEEDS_POSES                 whether products without a pose, and images without a camera, are lost
     RENAMES                     whether images get other names
     beside_file(folder, split, name)  where a file beside an image (of depth, ...) comes, None if it is not carried
@@ -37,13 +38,16 @@ FORMATS = {
     "coco": "dataset.formats.coco",
     "bop": "dataset.formats.bop.scenes",
     "bop-webdataset": "dataset.formats.bop.shards",
+    "coco-keypoints": "dataset.formats.coco_keypoints",
     "cvat": "dataset.formats.cvat",
     "huggingface": "dataset.formats.huggingface",
     "huggingface-parquet": "dataset.formats.huggingface_parquet",
     "label-studio": "dataset.formats.label_studio",
     "masks": "dataset.formats.masks",
     "panoptic": "dataset.formats.panoptic",
+    "roboflow": "dataset.formats.roboflow",
     "voc": "dataset.formats.voc",
+    "webdataset": "dataset.formats.webdataset",
     "yolo": "dataset.formats.yolo",
     "yolo-segment": "dataset.formats.yolo_segment",
 }

@@ -14,6 +14,8 @@ from dataset.store import DataStore, open_dataset
 
 def detect(path: Path) -> bool:
     """Whether there is a COCO file: one by its suffix, or a folder with those of the usual splits."""
+    if path.is_dir() and any(path.glob("*/_annotations.coco.json")):
+        return False  # of Roboflow, whose first category is none
     return path.suffix.lower() == ".json" or any(has_split(path, split) for split in USUAL)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ FORMAT = 1
 INDEX, CATEGORIES = "index.json", "categories.json"
 # Ids of annotations are their image's times this plus the instance: as many placements fit into a scene.
 INSTANCES = 10_000
+# Stems that every tar reader takes apart as we do: up to the first dot.
+STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -98,6 +101,18 @@ def annotation_id(image: int, instance: int) -> int:
     if not 0 < instance < INSTANCES:
         raise ValueError(f"instance {instance} of image {image}: at most {INSTANCES - 1} can be numbered")
     return image * INSTANCES + instance
+
+
+def free_stem(stem: str, number: int, taken: set[str]) -> str:
+    """Return the stem where every tar reader understands it and no other sample of the shard has it, else a number.
+
+    taken: those of the shard so far, to which it is added.
+    """
+    free = stem if STEM.fullmatch(stem) and stem not in taken else f"image{number:012d}"
+    while free in taken:
+        free += "_"
+    taken.add(free)
+    return free
 
 
 def write_shard(

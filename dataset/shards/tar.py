@@ -15,7 +15,7 @@ from assets.files.identity import digest_files, file_state
 from assets.files.json_input import parse_json
 from assets.limits import DATASET_INSTANCES, SHARD_BYTES
 from dataset.images import IMAGES
-from dataset.records import ImageLabels, ImageRecord
+from dataset.records import AnnotationRecord, ImageLabels, ImageRecord, parse_all
 from dataset.shards.index import ShardEntry, ShardSample, tar_name
 from dataset.storage.path import StoragePath
 
@@ -103,6 +103,21 @@ def read_labels(data: bytes, where: str) -> ImageLabels:
         ) from error
     DATASET_INSTANCES.check(len(labels.annotations), where)
     return labels
+
+
+def read_foreign_labels(data: bytes, where: str) -> ImageLabels:
+    """Parse the labels of a sample of others: the image, which may be left out, and COCO's annotations.
+
+    Raises SynthError if they are invalid.
+    """
+    content = parse_json(data, "the labels of a sample", where)
+    rows = content.get("annotations") if isinstance(content, dict) else content
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        what, expected = "the labels of a sample cannot be read", "a list of annotations as COCO has them"
+        raise SynthError(what, code="records-invalid", where=where, found=type(content).__name__, expected=expected)
+    image = content.get("image") if isinstance(content, dict) else None
+    DATASET_INSTANCES.check(len(rows), where)
+    return ImageLabels(ImageRecord.parse(image if isinstance(image, dict) else {}), parse_all(AnnotationRecord, rows))
 
 
 def image_suffix(suffixes: Collection[str], image: ImageRecord, where: str) -> str:

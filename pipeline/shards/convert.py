@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -113,10 +113,15 @@ def _convert(
     for part in store.parts:
         parts.setdefault(part.split, []).append(part)
     total = sum(part.count for part in store.parts)
-    with StepProgress(console, "converting", total=total, unit="images") as progress:
+    with StepProgress(console, "converting", total=total, unit="images") as progress, ExitStack() as opened:
         writing = _Writing(folder, module, summary, progress)
         sets = (
-            SplitLabels(split, replace(store.head(split), categories=store.categories), _images(split, own, writing))
+            SplitLabels(
+                split,
+                replace(store.head(split), categories=store.categories),
+                # Closed also where the format fails halfway: its labels wait in a folder of their own.
+                opened.enter_context(closing(_images(split, own, writing))),
+            )
             for split, own in parts.items()
         )
         if mesh_of is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -15,14 +14,11 @@ from dataset.find import CocoSplit
 from dataset.layout import BESIDE, Layout, stem_in
 from dataset.problems import Problems, check_usable
 from dataset.records import AnnotationRecord, ImageLabels, ImageRecord
-from dataset.shards.index import ShardSample
+from dataset.shards.index import ShardSample, free_stem
 from dataset.shards.tar import IMAGES
 from dataset.spool import BlockSpool
 from dataset.store import leaves_folder
 from dataset.values import short, whole_number
-
-# Stems that every tar reader takes apart as we do: up to the first dot.
-STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
 
 
 def fill_spool(spool: BlockSpool, splits: Sequence[CocoSplit], shard_images: int) -> list[int]:
@@ -91,16 +87,7 @@ def _sample(labels: ImageLabels, split: CocoSplit, taken: set[str]) -> ShardSamp
         path = Layout(split.root).file(folder, stem_in(name))
         if path.is_file():
             files[suffix] = read_file(path, IMAGE_BYTES, "the image")
-    return ShardSample(_free_stem(stem, int(image.value("id")), taken), files, image, labels.annotations)
-
-
-def _free_stem(stem: str, number: int, taken: set[str]) -> str:
-    """The stem where every tar reader understands it and no other sample of the shard has it, else a number."""
-    free = stem if STEM.fullmatch(stem) and stem not in taken else f"image{number:012d}"
-    while free in taken:
-        free += "_"
-    taken.add(free)
-    return free
+    return ShardSample(free_stem(stem, int(image.value("id")), taken), files, image, labels.annotations)
 
 
 def _suffix(name: str) -> str:

@@ -17,6 +17,7 @@ from PIL import Image
 from rich.console import Console
 
 from assets.errors import SynthError
+from dataset.categories import with_cuboid
 from dataset.coco_writer import write_coco
 from dataset.formats import FORMAT_TABLE, FORMATS, open_labels
 from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageLabels, ImageRecord
@@ -67,6 +68,7 @@ def write_source(folder: Path, splits: dict[str, list[list[list[float]]]], name:
     """
     needed: dict[str, Any] = {"camera": CAMERA} if needs(name, "POSES") else {}
     categories = [CategoryRecord(id=number, name=sku.title(), sku=sku) for number, sku in SKUS.items()]
+    categories = [with_cuboid(one) for one in categories] if needs(name, "KEYPOINTS") else categories
     (folder / "annotations").mkdir(parents=True)
     for split, images in splits.items():
         (folder / "images" / split).mkdir(parents=True)
@@ -84,6 +86,7 @@ def write_source(folder: Path, splits: dict[str, list[list[list[float]]]], name:
                         "bbox": box,
                         **({"segmentation": filled_box(box)} if needs(name, "MASKS") else {}),
                         **({"camera_from_object": POSE} if needs(name, "POSES") else {}),
+                        **({"keypoints": [1, 2, 2] * 8, "num_keypoints": 8} if needs(name, "KEYPOINTS") else {}),
                         **fields,
                     }
                 )
