@@ -131,7 +131,7 @@ def _convert(
     return summary
 
 
-def _images(split: str, parts: list[DataPart], writing: _Writing) -> Iterator[ImageLabels]:
+def _images(split: str, parts: list[DataPart], writing: _Writing) -> Generator[ImageLabels, None, None]:
     """The labels of a split; each image is copied on the way."""
     place, summary = writing.module.image_folder(split), writing.summary
     with closing(image for part in parts for image in part.stored_images()) as stored:
