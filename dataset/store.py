@@ -189,8 +189,15 @@ class CocoPart:
                 yield from spooled_labels(spool.blocks(part))
 
     def stored_images(self, only: Collection[int] | None = None) -> Iterator[StoredImage]:
-        for labels in self.labels() if only is None else self._some(only):
-            yield self.stored(labels)
+        yield from map(self.stored, self.chosen_labels(only))
+
+    def chosen_labels(self, only: Collection[int] | None) -> Iterator[ImageLabels]:
+        """Iterate over all labels, or those at some positions: few of them are read at once, many in flat memory."""
+        if only is None:
+            return self.labels()
+        if len(only) <= AT_ONCE:
+            return self._some(only)
+        return (labels for place, labels in enumerate(self.labels()) if place in only)
 
     def _some(self, only: Collection[int]) -> Iterator[ImageLabels]:
         """The labels of a few images, held in memory."""

@@ -28,6 +28,14 @@ import numpy as np
 BOXES = 30
 WIDTH, HEIGHT = 160, 120
 IMAGES = 64
+# Commands that write an ordinary set, with their options.
+CHOOSING = {
+    "convert to YOLO": "convert --format yolo",
+    "filter": "filter --min-side 9",
+    "sample a half": "sample --count HALF",
+    "split by group": "split",
+    "crop": "crop --min-side 14",
+}
 Record = dict[str, Any]
 CAMERA = {"K": [[150, 0, 80], [0, 150, 60], [0, 0, 1]], "world_from_camera": np.eye(4).tolist()}
 MADE = {"recipe": "none", "seed": 0, "index": 0, "view": 0, "backend": "none"}
@@ -82,6 +90,10 @@ def measure(where: Path, images: int, skus: int, shard_images: int, workers: int
     yield run("write an ordinary set", images, "images", write_plain, plain, images, skus)
     yield run("pack", images, "images", pack, plain, packed, shard_images)
     yield run("stats of the ordinary set", images * BOXES, "boxes", stats, plain)
+    for name, words in CHOOSING.items():
+        yield run(name, images, "images", data_command, words, plain, where / "chosen")
+        shutil.rmtree(where / "chosen")
+    yield run("diff with itself", images, "images", data_command, "diff", plain, plain)
     shutil.rmtree(plain)
     yield run("stats of shards", images * BOXES, "boxes", stats, packed)
     yield run("verify", images, "images", verify, packed, workers)
@@ -118,6 +130,14 @@ def timed(pipe: Any, work: Callable[..., None], arguments: tuple[Any, ...]) -> N
     seconds = time.monotonic() - began
     peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     pipe.send((seconds, max(peaks)))
+
+
+def data_command(words: str, source: Path, out: Path) -> None:
+    """Runs `synth data` in this process."""
+    from pipeline.cli.main import main as program
+
+    name, *options = words.replace("HALF", str(max(len(list((source / "images").rglob("*.jpg"))) // 2, 1))).split()
+    program(["data", name, str(source), str(out), *options, "--quiet"], standalone_mode=False)
 
 
 def quiet() -> Any:
@@ -316,8 +336,8 @@ def evaluate(packed: Path, where: Path, agnostic: bool) -> None:
     label_of = dict.fromkeys(shards.own_label, 0) if agnostic else shards.own_label
     with tempfile.TemporaryDirectory(dir=where) as spool:
         coco = StreamedCoco(Path(spool), len(classes), threshold=0.5)
-        for entry in shards.shards:
-            truth = read_truth(shards, entry, problems)
+        for number, entry in enumerate(shards.shards):
+            truth = read_truth(shards, number, problems)
             truth = truth.relabelled(classes) if agnostic else truth
             coco.add(truth, read_found(where / "found" / f"{entry.name}.json", truth, label_of, classes))
         numbers = coco.finish().numbers()

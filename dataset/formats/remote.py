@@ -69,7 +69,7 @@ class RemotePart(CocoPart):
     marked: bool
 
     def stored_images(self, only: Collection[int] | None = None) -> Iterator[StoredImage]:
-        labels = self.labels() if only is None else self._some(only)
+        labels = self.chosen_labels(only)
         while some := list(islice(labels, REQUESTS)):
             yield from side_by_side(self._read, [self.stored(one) for one in some])
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 from assets.errors import SynthError
 from assets.progress import StepProgress
-from dataset.chosen import Change, ImageList, Seen, choose, read_list, unchanged
+from dataset.chosen import Change, ImageList, SeenImages, choose, read_list, unchanged
 from dataset.formats import open_labels
 from dataset.formats.bop.targets import names_of_targets
 from dataset.records import AnnotationRecord, ImageLabels, ImageRecord, names_by_id, sku_of
@@ -22,6 +24,9 @@ from dataset.values import number, whole_number
 from pipeline.shards.convert import ConvertSummary, write_data
 from pipeline.shards.fresh import identity_of
 from pipeline.shards.settings import ConvertSettings, FilterSettings, GroupKind, SampleSettings, SplitSettings
+
+# Place among the splits of images that are left out.
+LEFT_OUT = -1
 
 
 def filter_data(
@@ -32,13 +37,12 @@ def filter_data(
     names = names_by_id(store.categories)
     listed = _listed(rule.only) if rule.only else None
     change = _change_of(rule, names)
-    seen, splits = [], []
-    for split, one, labels in _look(store, "group", console, change):
-        kept = _meant(split, labels, rule, listed)
-        seen.append(one)
-        splits.append(split if kept else "")
+    names_of_splits, seen, kept = _splits(store), SeenImages(), array("q")
+    for split, labels in _look(store, seen, "group", 0, console, change):
+        kept.append(names_of_splits.index(split) if _meant(split, labels, rule, listed) else LEFT_OUT)
+    splits = np.array(kept, np.int64)
     made_by = identity_of("filter", [rule, sorted(listed.lines if listed else ()), settings], [source], [store])
-    return _write(store, seen, splits, out, settings, made_by, console, change)
+    return _write(store, seen, names_of_splits, splits, out, settings, made_by, console, change)
 
 
 def sample_data(
@@ -46,18 +50,17 @@ def sample_data(
 ) -> ConvertSummary:
     """Write some images, drawn at random from each split in its share."""
     store = _open(source, settings, console)
-    seen = [one for _, one, _ in _look(store, "image", console)]
-    of = [store.parts[one.part].split for one in seen]
-    wanted = _shared(Counter(of), min(sample.count, len(seen)))
+    names, seen = _splits(store), _looked(store, "image", sample.seed, console)
+    of = np.array([names.index(part.split) for part in store.parts], np.int64)[seen.column("part")]
+    counts = {name: int((of == split).sum()) for split, name in enumerate(names)}
+    wanted = _shared(counts, min(sample.count, len(seen)))
+    splits = np.full(len(seen), LEFT_OUT)
     # By digest, so that a set that grows keeps the images of its sample where it can.
-    order = sorted(range(len(seen)), key=lambda place: _draw(sample.seed, of[place], seen[place].name))
-    splits = [""] * len(seen)
-    for place in order:
-        if wanted[of[place]] > 0:
-            wanted[of[place]] -= 1
-            splits[place] = of[place]
+    order = np.argsort(seen.column("draw"), kind="stable")
+    for split, name in enumerate(names):
+        splits[order[of[order] == split][: wanted[name]]] = split
     made_by = identity_of("sample", [sample, settings], [source], [store])
-    return _write(store, seen, splits, out, settings, made_by, console)
+    return _write(store, seen, names, splits, out, settings, made_by, console)
 
 
 def split_data(
@@ -65,10 +68,11 @@ def split_data(
 ) -> ConvertSummary:
     """Write all images under new splits, each with its share of the images of every SKU."""
     store = _open(source, settings, console)
-    seen = [one for _, one, _ in _look(store, division.by, console)]
+    seen = _looked(store, division.by, division.seed, console)
     splits = _by_sku(seen, division) if division.by == "sku" else _by_group(seen, division)
     made_by = identity_of("split", [division, settings], [source], [store])
-    return _write(store, seen, splits, out, settings, made_by, console)
+    names = [name for name, _ in division.shares]
+    return _write(store, seen, names, splits, out, settings, made_by, console)
 
 
 def _open(source: str | Path, settings: ConvertSettings, console: Console) -> DataStore:
@@ -77,24 +81,36 @@ def _open(source: str | Path, settings: ConvertSettings, console: Console) -> Da
 
 def _write(
     store: DataStore,
-    seen: Sequence[Seen],
-    splits: Sequence[str],
+    seen: SeenImages,
+    names: Sequence[str],
+    splits: NDArray[np.int64],
     out: str | Path,
     settings: ConvertSettings,
     made_by: str,
     console: Console,
     change: Change = unchanged,
 ) -> ConvertSummary:
-    if not any(splits):
+    if (splits == LEFT_OUT).all():
         hint = "'synth data stats' counts what there is"
         raise SynthError("no image is left", code="dataset-empty", where=store.where, hint=hint)
-    return write_data(choose(store, seen, splits, change), out, settings.format, made_by, console)
+    return write_data(choose(store, seen, names, splits, change), out, settings.format, made_by, console)
+
+
+def _splits(store: DataStore) -> list[str]:
+    return list(dict.fromkeys(part.split for part in store.parts))
+
+
+def _looked(store: DataStore, by: GroupKind, seed: int, console: Console) -> SeenImages:
+    seen = SeenImages()
+    for _ in _look(store, seen, by, seed, console):
+        pass
+    return seen
 
 
 def _look(
-    store: DataStore, by: GroupKind, console: Console, change: Change = unchanged
-) -> Iterable[tuple[str, Seen, ImageLabels]]:
-    """Iterate over split, what is remembered and changed labels of each image."""
+    store: DataStore, seen: SeenImages, by: GroupKind, seed: int, console: Console, change: Change = unchanged
+) -> Iterable[tuple[str, ImageLabels]]:
+    """Iterate over split and changed labels of each image, and remember it."""
     with StepProgress(console, "looking", total=sum(part.count for part in store.parts), unit="images") as progress:
         for number, part in enumerate(store.parts):
             for place, labels in enumerate(part.labels()):
@@ -102,7 +118,9 @@ def _look(
                 kinds = [whole_number(one.value("category_id")) for one in labels.annotations if not one.ignored]
                 skus = Counter(kind for kind in kinds if kind is not None)
                 name, group = labels.image.file_name or "", _group_of(part.split, labels.image, by)
-                yield part.split, Seen(number, place, name, len(labels.annotations), group, skus), labels
+                draws = _draw(seed, group), _draw(seed, part.split, name)
+                seen.add(number, place, name, len(labels.annotations), *draws, skus)
+                yield part.split, labels
                 progress.advance()
 
 
@@ -149,8 +167,10 @@ def _change_of(rule: FilterSettings, names: Mapping[int | None, str]) -> Change:
     return change if rule.skus or rule.min_visibility or rule.min_side else unchanged
 
 
-def _draw(seed: int, *words: str) -> bytes:
-    return hashlib.blake2b("\0".join([str(seed), *words]).encode(errors="replace"), digest_size=16).digest()
+def _draw(seed: int, *words: str) -> int:
+    """Return a number of 64 bits that is drawn for some words."""
+    text = "\0".join([str(seed), *words]).encode(errors="replace")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=16).digest()[:8], "big")
 
 
 def _shared(counts: Mapping[str, int], total: int) -> dict[str, int]:
@@ -163,42 +183,45 @@ def _shared(counts: Mapping[str, int], total: int) -> dict[str, int]:
     return found
 
 
-def _by_group(seen: Sequence[Seen], division: SplitSettings) -> list[str]:
+def _by_group(seen: SeenImages, division: SplitSettings) -> NDArray[np.int64]:
     """Give each group, the largest first, to the split that lacks most of what it shows.
 
     After Sechidis et al. 2011, "On the stratification of multi-label data", with whole groups in place of examples.
     """
-    groups: dict[str, list[int]] = {}
-    for place, one in enumerate(seen):
-        groups.setdefault(one.group, []).append(place)
-    kinds = {number: row for row, number in enumerate(sorted({sku for one in seen for sku in one.skus}))}
-    shares = np.array([share for _, share in division.shares])
-    totals = np.zeros(len(kinds) + 1)
-    shown = {}
-    for group, places in groups.items():
-        counts = Counter[int]()
-        for place in places:
-            counts.update({kinds[sku]: count for sku, count in seen[place].skus.items()})
-        # The number of images counts like one more product.
-        counts[len(kinds)] = len(places)
-        shown[group] = np.array(list(counts)), np.array(list(counts.values()), float)
-    for rows, numbers in shown.values():
-        np.add.at(totals, rows, numbers)
-    lacking = shares[:, None] * totals
-    chosen = [""] * len(seen)
-    for group in sorted(groups, key=lambda one: (-len(groups[one]), _draw(division.seed, one))):
-        rows, numbers = shown[group]
-        need = lacking[:, rows] @ (numbers / totals[rows])
-        best = int(np.argmax(need))
-        lacking[best, rows] -= numbers
-        for place in groups[group]:
-            chosen[place] = division.shares[best][0]
+    draws, group, sizes = np.unique(seen.column("group"), return_inverse=True, return_counts=True)
+    kinds, rows = np.unique(seen.skus, return_inverse=True)
+    # The number of images counts like one more product.
+    totals = np.append(np.bincount(rows, seen.counts, len(kinds)), len(seen))
+    lacking = np.array([share for _, share in division.shares])[:, None] * totals
+    images, firsts = np.argsort(group, kind="stable"), np.append(0, np.cumsum(sizes))
+    chosen = np.zeros(len(seen), np.int64)
+    for one in np.lexsort((draws, -sizes)):
+        own = images[firsts[one] : firsts[one + 1]]
+        used, numbers = _shown(seen, own, rows, len(kinds))
+        need = lacking[:, used] @ (numbers / totals[used])
+        chosen[own] = best = int(np.argmax(need))
+        lacking[best, used] -= numbers
     return chosen
 
 
-def _by_sku(seen: Sequence[Seen], division: SplitSettings) -> list[str]:
+def _shown(
+    seen: SeenImages, images: NDArray[np.int64], rows: NDArray[np.int64], last: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return what images show together: rows of SKUs and how often, and `last` for the images themselves."""
+    ends = seen.ends
+    slices = [slice(ends[one], ends[one + 1]) for one in images]
+    used, back = np.unique(np.concatenate([rows[one] for one in slices]), return_inverse=True)
+    counts = np.bincount(back, np.concatenate([seen.counts[one] for one in slices]), len(used))
+    return np.append(used, last), np.append(counts, len(images))
+
+
+def _by_sku(seen: SeenImages, division: SplitSettings) -> NDArray[np.int64]:
     """Give each SKU to a split, in their shares, and each image to the latest split of those that it shows."""
-    skus = sorted({sku for one in seen for sku in one.skus}, key=lambda sku: _draw(division.seed, str(sku)))
-    edges = np.round(np.cumsum([share for _, share in division.shares]) * len(skus)).astype(int)
-    at = {sku: int(np.searchsorted(edges, rank, side="right")) for rank, sku in enumerate(skus)}
-    return [division.shares[max((at[sku] for sku in one.skus), default=0)][0] for one in seen]
+    kinds, rows = np.unique(seen.skus, return_inverse=True)
+    order = sorted(range(len(kinds)), key=lambda row: _draw(division.seed, str(kinds[row])))
+    edges = np.round(np.cumsum([share for _, share in division.shares]) * len(kinds)).astype(int)
+    split_of = np.zeros(len(kinds), np.int64)
+    split_of[order] = np.searchsorted(edges, np.arange(len(kinds)), side="right")
+    latest = np.zeros(len(seen), np.int64)
+    np.maximum.at(latest, np.repeat(np.arange(len(seen)), np.diff(seen.ends)), split_of[rows])
+    return latest
