@@ -16,6 +16,8 @@ from assets.progress import StepProgress
 from pipeline.gallery.task import (
     GalleryTask,
     TaskResult,
+    crashes_path,
+    forget_crashes,
     make_task,
     read_result,
     result_path,
@@ -43,12 +45,14 @@ def make_results(
 ) -> list[TaskResult] | None:
     """Return the results of all tasks in the order of the SKUs, with vectors left on disk; None if stopped.
 
-    A SKU that crashes its process twice is among the failed ones. Raises SynthError if no worker can start.
+    A SKU that crashes its process twice within a call is among the failed ones. Raises SynthError if no worker starts.
     """
     for other in task.out.parent.glob("*"):
         if other != task.out:
             shutil.rmtree(other, ignore_errors=True)
     write_plan(task.out, keys)
+    # Of a run that was killed: its SKUs did nothing wrong. Those that crash a process do so again while this one lives.
+    forget_crashes(task.out)
     tasks = range(-(-len(keys) // task.task_skus))
     pending = [index for index in tasks if not result_path(task.out, index).exists()]
     done = len(keys) - sum(_task_size(task, index, len(keys)) for index in pending)
@@ -100,7 +104,7 @@ def _run_round(
 
 def _crashed_on_sku(folder: Path, index: int) -> bool:
     """Return whether a failed task was at a SKU, which the next rounds skip after MAX_CRASHES."""
-    return (folder / f"{index:06d}.at").exists()
+    return crashes_path(folder, index).exists()
 
 
 def _task_size(task: GalleryTask, index: int, total: int) -> int:

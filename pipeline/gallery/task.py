@@ -151,7 +151,7 @@ def make_task(task: GalleryTask, index: int) -> tuple[int, int]:
     failed: list[tuple[str, str]] = []
     crops: list[np.ndarray] = []
     fronts: list[bytes] = []
-    crashes = _CrashCounter(task.out / f"{index:06d}.at")
+    crashes = CrashCounter(crashes_path(task.out, index))
     for key in _worker.keys[index * task.task_skus : (index + 1) * task.task_skus]:
         if crashes.exceeded(key):
             failed.append((key, "it crashed its process or made it hang"))
@@ -205,7 +205,18 @@ def _encode_front(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-class _CrashCounter:
+def crashes_path(folder: Path, index: int) -> Path:
+    """Return the path of a task's crashes, which exists while it is at its SKUs."""
+    return folder / f"{index:06d}.at"
+
+
+def forget_crashes(folder: Path) -> None:
+    """Delete the crashes of all tasks."""
+    for file in folder.glob("*.at"):
+        file.unlink()
+
+
+class CrashCounter:
     """Crashes per SKU, stored on disk, to find a SKU that crashes its process repeatedly."""
 
     def __init__(self, file: Path) -> None:

@@ -144,8 +144,9 @@ def _why_short(coverage: Coverage, number: int, views: int) -> dict[str, Any]:
 
 
 def delete_replaced_shards(location: StoragePath, receipts: Mapping[str, Receipt]) -> None:
-    """Delete files of shards that were revised, once the index names the newer ones."""
-    named = {name(receipt.entry.name) for receipt in receipts.values() for name in (tar_name, coco_name)}
+    """Delete files of shards that were revised or lost all their images, once the index names the others."""
+    entries = [receipt.entry for receipt in receipts.values() if receipt.entry.images]
+    named = {name(entry.name) for entry in entries for name in (tar_name, coco_name)}
     for folder in ("shards", "annotations"):
         for name in location.names(folder):
             shard = name.rpartition(".")[0].partition("-r")[0]

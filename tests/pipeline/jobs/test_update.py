@@ -23,6 +23,7 @@ from pipeline.jobs.planning.store import read_plan
 from pipeline.run.settings import BackdropFolders
 from support.errors import raises
 from support.job_stubs import files_of, job_at, run, seen_well, skus, write_list
+from support.verified import verified
 
 OLD = skus(24)
 
@@ -218,3 +219,22 @@ def test_skus_of_one_name_have_categories_of_their_own_that_stay(tmp_path: Path)
     kinds = {record.id: record for record in records}
     for shard in read_index(place).shards:
         assert all(kinds[kind.id] == kind for kind in read_part(place, shard).head.categories)
+
+
+@pytest.mark.parametrize("changed", [{"sku-005": "Coffee"}, {"sku-000": "A", "sku-001": "B", "sku-002": "C"}])
+def test_shards_that_lose_all_their_scenes_leave_no_files(changed: dict[str, str], tmp_path: Path) -> None:
+    """One scene a shard, and products that are others by now: the set verifies, and nothing is made twice."""
+    listed = tmp_path / "skus.csv"
+    run(job_at(tmp_path / "set", write_list(listed, OLD), shard_scenes=1))
+    settings = job_at(tmp_path / "set", write_list(listed, OLD, **changed), shard_scenes=1)
+    summary = run(settings)
+    place = settings.location
+    assert summary.change.changed == len(changed) and summary.retired > 0
+    names = {entry.name for entry in read_index(place).shards}
+    assert {name.removesuffix(".tar") for name in place.names("shards")} == names
+    assert {name.removesuffix(".json") for name in place.names("annotations")} == names
+    told = [str(one) for one in verified(place, sample=0).violations]
+    assert not [line for line in told if "belongs to no shard" in line or "missing" in line]
+    kept = files_of(place)
+    again = run(settings)
+    assert (again.made, again.retired) == (0, 0) and files_of(place) == kept
