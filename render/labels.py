@@ -90,6 +90,32 @@ def trace_geometry(scene: SceneSpec, library: Library) -> Geometry:
     return Geometry(ids, depth, faces, tuple(amodal))
 
 
+def trace_points(
+    scene: SceneSpec, library: Library, instance: int, pixels: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Trace some pixels (N, 2) of one placement alone, x and y, whatever stands before it.
+
+    Returns its depth (N,) in metres, inf where it is not hit, and its normals (N, 3) in the camera's frame, facing the
+    camera, 0 where it is not hit. instance: its number from 1. Raises SynthError if its mesh cannot be loaded.
+    """
+    placement, rays = scene.placements[instance - 1], directions_at(scene.camera, pixels + 0.5)
+    mesh = mesh_of(library, placement)
+    object_from_camera = invert_pose(placement.world_from_object) @ scene.camera.world_from_camera
+    turn = object_from_camera[:3, :3]
+    hits = trace_mesh(mesh, object_from_camera[:3, 3], (rays @ turn.T).astype(np.float32))
+    normals, hit = np.zeros((len(rays), 3)), hits.faces >= 0
+    normals[hit] = _face_normals(mesh, hits.faces[hit]) @ turn
+    normals[(normals * rays).sum(axis=1) > 0] *= -1
+    return hits.t, normals
+
+
+def _face_normals(mesh: Mesh, faces: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return the unit normals (N, 3) of faces, object frame."""
+    a, b, c = mesh.vertices[mesh.faces[faces]].astype(np.float64).transpose(1, 0, 2)
+    across = np.cross(b - a, c - a)
+    return across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-30)
+
+
 def visible_part(camera: Camera, mesh: Mesh, geometry: Geometry) -> MaskCrop:
     """Return the pixels in which a mesh of the world's frame is nearer to the camera than everything in the scene."""
     window, outline = _pixel_window(camera, outline_points(mesh), 0.0)
@@ -237,10 +263,10 @@ def trace_normals(scene: SceneSpec, library: Library, geometry: Geometry) -> NDA
         if not len(mine):
             continue
         mesh = mesh_of(library, placement)
-        a, b, c = mesh.vertices[mesh.faces[faces[mine]]].astype(np.float64).transpose(1, 0, 2)
-        across = np.cross(b - a, c - a)
-        across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-30)
-        turned = across @ (invert_pose(camera.world_from_camera) @ placement.world_from_object)[:3, :3].T
+        turned = (
+            _face_normals(mesh, faces[mine])
+            @ (invert_pose(camera.world_from_camera) @ placement.world_from_object)[:3, :3].T
+        )
         turned[np.einsum("ij,ij->i", turned, rays[mine]) > 0] *= -1
         normals[mine] = turned
     return normals.reshape(camera.height, camera.width, 3)

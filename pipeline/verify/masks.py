@@ -75,6 +75,11 @@ class MaskMap(Mapping[int, NDArray[np.bool_]]):
         self._instances[instance] = None
         return int((mask & ~free).sum())
 
+    @property
+    def numbers(self) -> NDArray[np.uint16]:
+        """(H, W) the instance of each pixel, 0 for none."""
+        return self._ids
+
     def __getitem__(self, instance: int) -> NDArray[np.bool_]:
         if instance not in self._instances:
             raise KeyError(instance)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from dataset.store import CocoPart
 from dataset.values import short
 from pipeline.run.dataset_info import DatasetInfo, read_info
 from pipeline.run.identity import splits_of
+from pipeline.verify.agreement import ShownImage, check_agreement
 from pipeline.verify.checksums import is_leftover
 from pipeline.verify.coco import check_list, walk_file
 from pipeline.verify.extras import EXTRA_CHECKS, read_png
@@ -102,16 +103,17 @@ class RenderedChecks:
             number=number,
             first=first,
             extras=self._extras,
-            own=partial(self._check_own, part.split, where),
+            own=partial(self._check_own, part, labels, where),
         )
         return ImageFindings(list(found), 1, len(labels.annotations))
 
     def _extras(self, image: Record) -> Mapping[str, NDArray[np.uint16] | str]:
-        stem = stem_of(image["index"], image["view"])
-        kinds = [kind for kind in self.info.extras if kind in EXTRA_CHECKS]
-        return {kind: read_png(self.layout.file(kind, stem), EXTRA_CHECKS[kind][1]) for kind in kinds}
+        kinds = tuple(kind for kind in self.info.extras if kind in EXTRA_CHECKS)
+        return _read_extras(self.layout, kinds, stem_of(image["index"], image["view"]))
 
-    def _check_own(self, split: str, where: str, image: Record, records: list[Record]) -> Iterator[Violation]:
+    def _check_own(
+        self, part: CocoPart, labels: ImageLabels, where: str, image: Record, records: list[Record]
+    ) -> Iterator[Violation]:
         """Check an image against dataset.json, its own labels and its scene."""
         stem = stem_of(image["index"], image["view"])
         if image["file_name"] != f"{stem}.jpg":
@@ -121,8 +123,21 @@ class RenderedChecks:
         if stem in self.stems:
             yield Violation(where, f"file {image['file_name']} also belongs to another image")
         self.stems.add(stem)
-        yield from _check_place(self.info, split, image, where)
-        yield from _check_stored(self.layout, stem, image, records, where, shop=SHOP in self.info.extras)
+        yield from _check_place(self.info, part.split, image, where)
+        yield from _check_fragment(self.layout, stem, image, records, where)
+        scene = None
+        try:
+            scene = _read_scene(self.layout, stem)
+            yield from _check_scene(scene, stem, image, records, where)
+            if SHOP in self.info.extras:
+                yield from _check_shop(self.layout, stem, image, records, scene)
+        except (SynthError, *MALFORMED) as error:
+            yield Violation(where, f"scenes/{stem}.json cannot be used: {error}")
+        if self.info.refined is None:
+            with suppress(SynthError):  # reported with the file
+                size, picture = (image["width"], image["height"]), part.stored(labels).read()
+                shown = ShownImage(picture, *size, records, self._extras(image), where)
+                yield from check_agreement(shown, scene, self.sources.library)
 
     def _check_head(self, part: CocoPart, name: str, records: Sequence[CategoryRecord]) -> Iterator[Violation]:
         """Check licence and creator against dataset.json, categories against the catalogue."""
@@ -191,13 +206,14 @@ def _check_place(info: DatasetInfo, split: str, image: Record, where: str) -> It
         yield Violation(where, f"scene {image['index']} belongs to a different split than {split}")
 
 
-def _check_stored(
-    layout: Layout, stem: str, image: Record, records: list[Record], where: str, *, shop: bool
-) -> Iterator[Violation]:
-    """The image's own labels and its SceneSpec say the same as the COCO file. shop: there are labels of shops."""
-    from render.coco import camera_record
-    from render.scene import SceneSpec
+@lru_cache(maxsize=1)
+def _read_extras(layout: Layout, kinds: tuple[str, ...], stem: str) -> Mapping[str, NDArray[np.uint16] | str]:
+    """Read depth, normals and ids of an image; those of the last one are kept, as two checks need them."""
+    return {kind: read_png(layout.file(kind, stem), EXTRA_CHECKS[kind][1]) for kind in kinds}
 
+
+def _check_fragment(layout: Layout, stem: str, image: Record, records: list[Record], where: str) -> Iterator[Violation]:
+    """The image's own labels say the same as the COCO file."""
     try:
         fragment: dict[str, Any] = read_json(layout.labels(stem), DATASET_JSON, "the labels")
         own = [{k: v for k, v in record.items() if k not in ("id", "image_id", "category_id")} for record in records]
@@ -207,12 +223,20 @@ def _check_stored(
             yield Violation(where, f"labels/{stem}.json holds a different image entry")
     except (SynthError, *MALFORMED) as error:
         yield Violation(where, f"labels/{stem}.json cannot be used: {type(error).__name__}: {error}")
-    try:
-        text = read_file(layout.scene(stem), DATASET_JSON, "the scene").decode()
-        scene = SceneSpec.from_json(text, where=f"scenes/{stem}.json")
-    except (SynthError, *MALFORMED) as error:
-        yield Violation(where, f"scenes/{stem}.json cannot be used: {error}")
-        return
+
+
+def _read_scene(layout: Layout, stem: str) -> SceneSpec:
+    """Read the scene of an image. Raises SynthError, or one of MALFORMED, if it cannot be used."""
+    from render.scene import SceneSpec
+
+    text = read_file(layout.scene(stem), DATASET_JSON, "the scene").decode()
+    return SceneSpec.from_json(text, where=f"scenes/{stem}.json")
+
+
+def _check_scene(scene: SceneSpec, stem: str, image: Record, records: list[Record], where: str) -> Iterator[Violation]:
+    """The image's SceneSpec says the same as the COCO file."""
+    from render.coco import camera_record
+
     if not np.array_equal(scene.camera.K, image["camera"]["K"]):
         yield Violation(where, f"camera.K differs from scenes/{stem}.json")
     if not np.array_equal(scene.camera.world_from_camera, image["camera"]["world_from_camera"]):
@@ -223,8 +247,6 @@ def _check_stored(
             yield Violation(where, f"camera.{name} differs from scenes/{stem}.json")
     for record in records:
         yield from _check_placement(scene, record, stem, where)
-    if shop:
-        yield from _check_shop(layout, stem, image, records, scene)
 
 
 def _check_shop(

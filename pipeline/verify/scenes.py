@@ -23,6 +23,7 @@ from pipeline.run.dataset_info import DatasetInfo, backdrop_folders, listed_in
 from pipeline.run.extras import EXTRAS
 from pipeline.run.identity import check_streams
 from pipeline.run.plugins import lacking, trusted_files
+from pipeline.verify.agreement import STEPS
 from pipeline.verify.extras import EXTRA_CHECKS, read_png
 from pipeline.verify.images import ImageSources
 from pipeline.verify.records import MALFORMED, Violation
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from assets.mesh.load import LoadedMesh
     from render.scene import SceneSpec
 
-# How far a stored value may be from the traced one, in steps of its 16 bits: rounding, and none of ids.
-STEPS = {"depth": 1, "normals": 1, "ids": 0}
 # cv2.IMREAD_UNCHANGED.
 UNCHANGED = -1
 

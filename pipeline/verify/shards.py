@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from assets.errors import SynthError
 from assets.files.models import check_model
@@ -22,15 +24,19 @@ from dataset.values import short
 from pipeline.jobs.settings import JOB
 from pipeline.run.refinement import Refinement
 from pipeline.shards.about import read_about
+from pipeline.verify.agreement import ShownImage, check_agreement
 from pipeline.verify.checksums import NO_CHECKSUMS, check_location_checksums
 from pipeline.verify.extras import EXTRA_CHECKS, decode_png
 from pipeline.verify.job import check_job_scenes
 from pipeline.verify.products import KnownProducts
-from pipeline.verify.records import MALFORMED, Violation
+from pipeline.verify.records import MALFORMED, Record, Violation
 from pipeline.verify.report import ImageFindings, Tally
 from pipeline.verify.settings import VerifySettings
 from pipeline.verify.shop import check_shop
 from pipeline.verify.walk import check_labelled
+
+if TYPE_CHECKING:
+    from render.scene import SceneSpec
 
 NOT_REDRAWN = "sampling scenes again: only for the folder of a 'synth render' or the location of a 'synth job'"
 NOT_ASKED = "sampling scenes again: not requested (--sample)"
@@ -163,7 +169,19 @@ def check_shard(location: StoragePath, entry: ShardEntry) -> Iterator[ImageFindi
 def _check_sample(sample: ShardSample, known: KnownProducts, where: str) -> Iterator[Violation]:
     data = sample.files[image_suffix(sample.files, sample.image, where)]
     shop = sample.files.get(SHOP_MEMBER)
-    pngs = {kind: f"{kind}.png" for kind in EXTRA_CHECKS if f"{kind}.png" in sample.files}
+    pngs = {
+        kind: decode_png(sample.files[f"{kind}.png"], f"{where}.{kind}.png", EXTRA_CHECKS[kind][1])
+        for kind in EXTRA_CHECKS
+        if f"{kind}.png" in sample.files
+    }
+
+    def check_own(image: Record, records: list[Record]) -> Iterator[Violation]:
+        if shop:
+            yield from check_shop(shop, image, records, f"{where}.{SHOP_MEMBER}")
+        if sample.image.rendered:
+            shown = ShownImage(data, image["width"], image["height"], records, pngs, where)
+            yield from check_agreement(shown, _scene_of(sample, where))
+
     return check_labelled(
         sample.labels,
         lambda: data,
@@ -171,12 +189,18 @@ def _check_sample(sample: ShardSample, known: KnownProducts, where: str) -> Iter
         where,
         f"{where} annotation",
         rendered=sample.image.rendered,
-        extras=lambda _: {
-            kind: decode_png(sample.files[name], f"{where}.{name}", EXTRA_CHECKS[kind][1])
-            for kind, name in pngs.items()
-        },
-        own=lambda image, records: check_shop(shop, image, records, f"{where}.{SHOP_MEMBER}") if shop else (),
+        extras=lambda _: pngs,
+        own=check_own,
     )
+
+
+def _scene_of(sample: ShardSample, where: str) -> SceneSpec | None:
+    """The scene of a sample; None if it has none that can be read: its bytes are compared where it is made again."""
+    from render.scene import SceneSpec
+
+    with suppress(SynthError, *MALFORMED):
+        return SceneSpec.from_json(sample.files["scene.json"].decode(), where=f"{where}.scene.json")
+    return None
 
 
 def _read_checked(location: StoragePath, name: str, size: int, digest: str, found: list[Violation]) -> bytes | None:
