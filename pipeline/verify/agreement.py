@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from assets.library import Library
     from render.scene import SceneSpec
 
-# cv2.IMREAD_COLOR.
-COLOR = 1
 # The brightest value of a picture that shows nothing, of 255; JPEG of black has some noise.
 BLACK = 12
 # Placements that are traced again, pixels of each, and the share that may differ: other machines round otherwise.
@@ -43,6 +42,8 @@ FACING, EDGEWISE = 20_000, 1e-3
 NEAR = tuple((y, x) for far in (4, 7) for y in (-far, 0, far) for x in (-far, 0, far) if x or y)
 SHARP, OWN = 0.03, 0.06
 MIRRORED, MIRRORED_BY = 0.06, 0.05
+# A picture with edges has so many times the median contrast (of FAINT levels at least) in this share of its pixels.
+MARKED, MARKED_SHARE, FAINT = 3.0, 0.02, 4.0
 # Pixels of outlines that are needed, and that are looked at; the shortest side of a product that has any.
 MIN_OUTLINE, MAX_OUTLINE, MIN_SIDE = 200, 4000, 16
 # Fixtures with panes, which may be misted: what lies behind them need not have an outline.
@@ -104,7 +105,7 @@ def _has_glass(scene: SceneSpec) -> bool:
 def _check_picture(image: ShownImage, labels: NDArray[np.uint16], *, glass: bool) -> Iterator[Violation]:
     """Check that a picture is not black, and has edges where the labels have theirs."""
     try:
-        picture = decode_pixels(image.picture, COLOR, image.where, "the image")
+        picture = decode_pixels(image.picture, cv2.IMREAD_COLOR, image.where, "the image")
     except SynthError:
         return  # reported with the file
     if picture.max() <= BLACK:
@@ -114,9 +115,10 @@ def _check_picture(image: ShownImage, labels: NDArray[np.uint16], *, glass: bool
         return  # reported with the file
     small = [record["instance"] for record in image.records if _is_small(record)]
     rows, columns = _outline(np.where(np.isin(labels, small), 0, labels))
-    edges = _edge_ranks(picture)
-    if len(rows) < MIN_OUTLINE or edges.min() == edges.max():
+    contrast = _contrast(picture)
+    if len(rows) < MIN_OUTLINE or (contrast > MARKED * max(float(np.median(contrast)), FAINT)).mean() < MARKED_SHARE:
         return
+    edges = cv2.equalizeHist(contrast)
     own, sharp = _at_outline(edges, rows, columns)
     turned = {"mirrored": edges[:, ::-1], "upside down": edges[::-1], "turned by 180 degrees": edges[::-1, ::-1]}
     others = {name: _at_outline(one, rows, columns) for name, one in turned.items()}
@@ -145,18 +147,19 @@ def _outline(labels: NDArray[np.uint16]) -> tuple[NDArray[np.intp], NDArray[np.i
     return rows[chosen], columns[chosen]
 
 
-def _edge_ranks(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W) uint8 rank of each pixel's contrast to its neighbours among those of the picture."""
-    import cv2
-
+def _contrast(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W) uint8 largest difference of the neighbours of each pixel."""
     contrast = np.zeros(picture.shape[:2], np.uint8)
     contrast[:, 1:-1] = cv2.absdiff(picture[:, 2:], picture[:, :-2]).max(axis=2)
     contrast[1:-1] = np.maximum(contrast[1:-1], cv2.absdiff(picture[2:], picture[:-2]).max(axis=2))
-    return cv2.equalizeHist(contrast)
+    return contrast
 
 
 def _at_outline(edges: NDArray[np.uint8], rows: NDArray, columns: NDArray) -> tuple[float, float]:
-    """Return the mean rank of edges at an outline, 0 to 1, and by how much it is less some pixels beside it."""
+    """Return the mean rank of edges at an outline, 0 to 1, and by how much it is less some pixels beside it.
+
+    edges: (H, W) rank of each pixel's contrast among those of the picture.
+    """
     height, width = edges.shape
     own, beside = float(edges[rows, columns].mean()), []
     for down, right in NEAR:

@@ -68,12 +68,14 @@ tags: {tagged: 1}
 
 
 class _Painter:
-    """A renderer of one grey."""
+    """A renderer of one grey, which hides the room behind it."""
 
     device = "none"
 
     def render(self, scene: SceneSpec) -> np.ndarray:
-        return np.full((scene.camera.height, scene.camera.width, 4), 0.5, np.float32)
+        pixels = np.full((scene.camera.height, scene.camera.width, 4), 0.5, np.float32)
+        pixels[..., 3] = 1
+        return pixels
 
 
 @pytest.fixture(scope="session")
