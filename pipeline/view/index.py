@@ -101,7 +101,8 @@ class SetIndex:
         labels, image = stored.labels, stored.labels.image
         if isinstance(stored.data, Path):
             self.folders.add(stored.data.parent)
-        self.names.append(text_of(image.value("file_name") or ""))
+        # Whole, however long: exported lists name images by it.
+        self.names.append(image.file_name or text_of(image.value("file_name") or ""))
         self.split.append(self.splits.number(split))
         self.recipe.append(min(self.recipes.number(image.recipe or ""), MAX_UINT16))
         self.source.append(min(self.sources.number(image.backend or "not rendered"), MAX_UINT16))

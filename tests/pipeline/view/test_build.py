@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import zlib
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipeline.target.measure import BRIGHTNESS, MEASURED, SHARPNESS, measure_pic
 from pipeline.view import pieces
 from pipeline.view.build import ViewSummary, _every, build_view
 from pipeline.view.layers import depth_colors, id_colors
+from pipeline.view.page import LIBRARY, SCRIPTS
 from pipeline.view.rows import NO_VIEW, view_of
 from pipeline.view.scripts import script_of
 from pipeline.view.settings import ViewSettings
@@ -244,6 +246,18 @@ def test_brightness_and_sharpness_are_those_of_the_gap(tmp_path: Path) -> None:
     for name, statistic in (("brightness", BRIGHTNESS), ("sharpness", SHARPNESS)):
         assert column(boxes[name], "<f4")[2] == pytest.approx(expected[MEASURED.index(statistic)], abs=1e-4)
     assert [_every(count) for count in (1, 256, 257, 512, 513, 50_000)] == [1, 1, 2, 2, 4, 64]
+
+
+def test_the_library_is_the_published_file_and_its_licences_travel(tmp_path: Path) -> None:
+    """htm/preact/standalone.umd.js of htm 3.1.1 in the npm registry."""
+    build(write_set(tmp_path / "set", coco(1)), tmp_path / "out")
+    pages = tmp_path / "out/pages"
+    published = "62c4ffea400078c0eda7f435b22726b4961ebdf74c8506f188e92bec41d8ac51"
+    assert hashlib.sha256((pages / LIBRARY).read_bytes()).hexdigest() == published
+    for name, words in (("LICENSE-htm", "Copyright 2018 Google Inc."), ("LICENSE-preact", "Jason Miller")):
+        assert words in (pages / name).read_text()
+    for script in SCRIPTS:
+        assert "innerHTML" not in (pages / f"{script}.js").read_text(), "names would become markup"
 
 
 def test_scripts_hold_no_markup() -> None:
