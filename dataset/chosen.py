@@ -43,8 +43,9 @@ class ImageList:
 
 def read_list(file: Path) -> ImageList:
     """Read a list of images, a line for each, such as `synth view` exports. Raises SynthError if it cannot be read."""
-    lines = read_file(file, IMAGE_LIST, "the list of images").decode(errors="replace").splitlines()
-    return ImageList(frozenset(line.strip() for line in lines if line.strip()))
+    # Names may hold what `splitlines` takes for ends of lines, such as U+2028.
+    lines = read_file(file, IMAGE_LIST, "the list of images").decode(errors="replace").split("\n")
+    return ImageList(frozenset(line.strip(" \t\r") for line in lines) - {""})
 
 
 def unchanged(labels: ImageLabels) -> ImageLabels:

@@ -26,13 +26,16 @@
   }
 
   // A list that `synth data filter --only`, `synth train --only` and `synth evaluate --only` take.
+  // Returns how many names no line can hold.
   function exported(set, selection) {
-    const lines = [...selection].sort((a, b) => a - b).map(place => set.id(place)).filter(id => !/[\r\n]/.test(id) && id === id.trim());
+    const ids = [...selection].sort((a, b) => a - b).map(place => set.id(place));
+    const lines = ids.filter(id => !/[\r\n]/.test(id) && id === id.trim());
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([lines.map(line => `${line}\n`).join("")], { type: "text/plain" }));
     link.download = "selection.txt";
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    return ids.length - lines.length;
   }
 
   function Help({ onClose }) {
@@ -123,7 +126,10 @@
         <span class="does"><b id="selected">${number(selection.size)} selected</b>
           <button type="button" onClick=${() => { places.forEach(place => selection.add(place)); picks(); }}>Select all shown</button>
           <button type="button" disabled=${!selection.size} onClick=${() => { selection.clear(); picks(); }}>Clear</button>
-          <button type="button" disabled=${!selection.size} onClick=${() => exported(set, selection)}>Export list</button>
+          <button type="button" disabled=${!selection.size} onClick=${() => {
+            const left = exported(set, selection);
+            setProblem(left ? `${left} names with line breaks or spaces at an end cannot be listed: they were left out.` : "");
+          }}>Export list</button>
           <button type="button" aria-label="help" onClick=${() => setHelp(true)}>?</button></span>
       </header>
       ${problem && html`<p class="warning" role="alert">${problem}</p>`}

@@ -301,7 +301,7 @@ def test_annotations_beside_each_other_lie_in_their_images(synthetic: Path, real
 def test_only_listed_images_are_trained_on_and_validation_stays(synthetic: Path, tmp_path: Path) -> None:
     validation = write_set(tmp_path / "val", coco(4), first_seed=500)
     listed = tmp_path / "list.txt"
-    listed.write_text("train/000001.png\r\n000004.png\nval/000002.png\n\n")
+    listed.write_text("train/000001.png\r\n 000004.png\t\nval/000002.png\n\n")
     settings = DataSettings(synthetic=(("synthetic", synthetic),), val=validation, only=listed)
     data, said = prepare(settings)
     (images,) = data.sources
