@@ -28,7 +28,7 @@ from pipeline.workers.disk_errors import disk_error, takes_no_more
 
 # What Ctrl-C does to commands that write a folder.
 IMAGES_KEPT, IMAGE_STEP = "finished images are kept: the same command resumes there", "this image"
-MADE_BY, SET = "made_by", "set"
+MADE_BY, SET, UPLOADED = "made_by", "set", "uploaded"
 
 
 @contextmanager
@@ -41,27 +41,36 @@ def fresh_set(out: str | Path, made_by: str, console: Console, image_folders: Co
     """
     location = remote_location(out if isinstance(out, Path) else str(out))
     if location is not None:
-        claim_upload(location, made_by)
         partial = cache_folder() / "outputs" / hashlib.sha256(location.url.encode()).hexdigest()[:32]
+        claim_upload(location, made_by, uploaded=_is_made_by(partial / UPLOADED, made_by))
         with _partial_set(partial, made_by, image_folders, location.url) as made:
             yield made
             upload(made, location, console)
+            write_atomic(partial / UPLOADED, made_by.encode())
+            location.delete(UNFINISHED)
         return
     path = Path(StoragePath(str(out)).local or out)
+    partial = path.with_name(f".{path.name}.partial")
+    if path.is_dir() and _is_made_by(partial / MADE_BY, made_by) and not (partial / SET).exists():
+        path.replace(partial / SET)  # this command was killed after its last step
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         hint = "give the name of a folder that is not there yet"
         raise SynthError("the output folder is not empty", code="output-not-empty", where=str(path), hint=hint)
-    with _partial_set(path.with_name(f".{path.name}.partial"), made_by, image_folders, str(path)) as made:
+    with _partial_set(partial, made_by, image_folders, str(path)) as made:
         yield made
         path.parent.mkdir(parents=True, exist_ok=True)
         made.replace(path)
+
+
+def _is_made_by(file: Path, made_by: str) -> bool:
+    return file.is_file() and file.read_bytes() == made_by.encode()
 
 
 @contextmanager
 def _partial_set(partial: Path, made_by: str, image_folders: Collection[str], where: str) -> Iterator[Path]:
     with lock_folder(partial):
         made, identity = partial / SET, partial / MADE_BY
-        if identity.exists() and identity.read_text() == made_by and made.is_dir():
+        if _is_made_by(identity, made_by) and made.is_dir():
             _keep_images(made, image_folders)
         else:
             for left in partial.iterdir():
@@ -155,12 +164,15 @@ def _files_below(path: Path) -> Iterator[tuple[str, int, int]]:
             yield entry.name, status.st_size, status.st_mtime_ns
 
 
-def claim_upload(location: StoragePath, made_by: str) -> None:
-    """Make a location this command's own. Raises SynthError if it is not empty, unless the same command began there."""
+def claim_upload(location: StoragePath, made_by: str, *, uploaded: bool = False) -> None:
+    """Make a location this command's own. Raises SynthError if it is not empty, unless the same command began there.
+
+    uploaded: whether that has uploaded everything already.
+    """
     if location.exists(UNFINISHED):
         if location.read(UNFINISHED) == made_by.encode():
             return
-    elif location.is_empty():
+    elif uploaded or location.is_empty():
         location.write(UNFINISHED, made_by.encode())
         return
     hint = "give a location without files, or the same command as before to resume"
@@ -180,7 +192,6 @@ def upload(folder: Path, location: StoragePath, console: Console) -> None:
         for some in until_interrupted(groups, kept, step=step):
             side_by_side(lambda file: location.put(file.relative_to(folder).as_posix(), file), some)
             progress.advance(count=len(some))
-    location.delete(UNFINISHED)
 
 
 def _upload_order(file: Path) -> tuple[bool, Path]:

@@ -10,14 +10,20 @@ from pathlib import Path
 import pytest
 
 from dataset.storage.path import StoragePath
+from pipeline.shards.choose import split_data
+from pipeline.shards.convert import convert_data
+from pipeline.shards.crop import crop_data
 from pipeline.shards.merge import merge_data
 from pipeline.shards.pack import pack_data
-from pipeline.shards.settings import PackSettings
+from pipeline.shards.settings import ConvertSettings, CroppingSettings, MergeSettings, PackSettings, SplitSettings
+from pipeline.shards.unite import merge_sets
 from pipeline.shards.unpack import unpack_data
 from support.sets.foreign import QUIET
 from support.sets.killed import killed_at_each_file
 from support.sets.shapes import write_shapes
 from support.verified import verified
+
+COCO = ConvertSettings()
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +70,29 @@ def test_killed_at_any_moment_the_same_command_makes_the_same_set(name: str, set
         assert all_of(tmp_path / "killed") == whole, moment
         shutil.rmtree(tmp_path / "killed")
     assert len(moments) >= 8
+
+
+FRESH: dict[str, Callable[[Path, Path], object]] = {
+    **{
+        name: lambda sets, out, name=name: convert_data(sets / "a", out, ConvertSettings(name), QUIET)
+        for name in ("coco", "huggingface-parquet", "panoptic", "roboflow", "webdataset", "yolo-segment")
+    },
+    "crop": lambda sets, out: crop_data(sets / "a", out, CroppingSettings(min_side=1), QUIET),
+    "split": lambda sets, out: split_data(sets / "a", out, SplitSettings((("x", 0.5), ("y", 0.5))), COCO, QUIET),
+    "merge": lambda sets, out: merge_sets([str(sets / "a"), str(sets / "b-shards")], str(out), MergeSettings(), QUIET),
+}
+
+
+@pytest.mark.parametrize("name", FRESH)
+def test_folders_and_what_is_hidden_beside_them(name: str, sets: Path, tmp_path: Path) -> None:
+    """Also where it was killed after its last file, before it has tidied up."""
+    work = FRESH[name]
+    work(sets, tmp_path / "whole")
+    whole, moments = all_of(tmp_path / "whole"), []
+    for moment in killed_at_each_file(lambda: work(sets, tmp_path / "killed")):
+        moments.append(moment)
+        work(sets, tmp_path / "killed")
+        assert all_of(tmp_path / "killed") == whole, moment
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"], moment
+        shutil.rmtree(tmp_path / "killed")
+    assert len(moments) >= 4

@@ -172,6 +172,25 @@ def test_an_upload_that_was_ended_is_resumed(source: Path, tmp_path: Path, monke
     assert there(f"{URL}/out") == files_of(tmp_path / "out")
 
 
+def test_an_upload_that_was_ended_after_its_last_file_is_finished(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ending(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("delete", "is_empty"):
+        with monkeypatch.context() as patch:
+            if name == "delete":  # all is there but the mark is not yet gone
+                patch.setattr(StoragePath, "delete", ending)
+            else:  # the mark is gone
+                patch.setattr(fresh.shutil, "rmtree", ending)
+            with pytest.raises(KeyboardInterrupt):
+                convert_data(source, f"{URL}/{name}", ConvertSettings("voc"), QUIET)
+        assert convert_data(source, f"{URL}/{name}", ConvertSettings("voc"), QUIET).images == 4
+        assert UNFINISHED not in there(f"{URL}/{name}")
+    assert there(f"{URL}/delete") == there(f"{URL}/is_empty")
+
+
 def run_convert(source: Path, out: Path) -> None:
     convert_data(source, out, ConvertSettings("yolo-segment"), QUIET)
 
