@@ -12,16 +12,17 @@ import trimesh
 from PIL import Image
 from rich.console import Console
 
+from assets.demo import demo_list
 from assets.mesh.types import Material, Mesh, MeshPart
 from dataset.coco_writer import write_coco
 from dataset.formats import open_labels
 from dataset.formats.bop import write
-from dataset.formats.bop.models import diameter_of, texture_atlas
+from dataset.formats.bop.models import diameter_of, texture_atlas, write_models
 from dataset.formats.bop.targets import BopTarget, read_targets
 from dataset.masks import compressed_mask, decode_mask, encode_crop
 from dataset.records import AnnotationRecord, CategoryRecord, Head, ImageLabels, ImageRecord
 from pipeline.shards.choose import filter_data
-from pipeline.shards.convert import ConvertSummary, convert_data
+from pipeline.shards.convert import ConvertSummary, convert_data, mesh_reader
 from pipeline.shards.settings import ConvertSettings, FilterSettings
 from support.errors import raises
 
@@ -235,6 +236,23 @@ def test_models_stand_about_the_middle_of_their_boxes(
         np.testing.assert_allclose(row["cam_t_m2c"], [200, -200, 700], atol=1e-4)
     (labels, _) = open_labels(folder).parts[0].labels()
     np.testing.assert_allclose(labels.annotations[0].camera_from_object, POSE, atol=1e-7)
+
+
+def test_models_are_meshes_of_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    reader = mesh_reader(ConvertSettings("bop", sku_list=demo_list()))
+    assert reader is not None and reader("unknown") is None
+    mesh = reader("demo-0004")  # 110 x 55 x 180 mm
+    assert mesh is not None
+    frames = write_models(tmp_path, [CategoryRecord(id=4, sku="demo-0004"), CategoryRecord(id=5, sku="other")], reader)
+    np.testing.assert_allclose(frames.origins[4], [0, 0, 0.09], atol=1e-6)
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == [
+        *("models_info.json", "obj_000004.ply", "obj_000004.png"),
+    ]
+    found = trimesh.load(tmp_path / "models" / "obj_000004.ply", process=False)
+    np.testing.assert_allclose(found.extents, [110, 55, 180], atol=0.01)
+    with raises("options-conflict"):
+        mesh_reader(ConvertSettings("yolo", sku_list=demo_list()))
 
 
 def test_textures_of_a_model_are_one_image() -> None:
