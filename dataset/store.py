@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from assets.errors import SynthError
-from assets.files.json_input import read_json
+from assets.files.json_input import parse_json, read_json
 from assets.files.scratch import scratch_folder
 from assets.limits import DATASET_IMAGES, DATASET_INSTANCES, DATASET_JSON, IMAGE_BYTES, read_file
 from dataset.coco_reader import head_of, images_of, objects_of
@@ -23,11 +24,13 @@ from dataset.shards.parts import read_part
 from dataset.shards.tar import image_suffix, read_samples
 from dataset.shop import ShopRecords
 from dataset.spool import BlockSpool
-from dataset.storage.path import StoragePath
+from dataset.storage.path import RemoteFile, StoragePath
 from dataset.values import whole_number
 
 # Images whose annotations are held at once.
 AT_ONCE = 1024
+# Beside the shards of a set: what it was made from.
+ABOUT = "dataset.json"
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,13 @@ class StoredImage:
     """An image with its labels. data: its file, or the content of it. where: location for messages.
 
     beside: the same of what `synth render` stores beside it, by folder: depth, normals, ids, shop, scenes. A path may
-    name a file that is not there.
+    name a file that is not there, and so may one of a storage.
     """
 
     labels: ImageLabels
     data: bytes | Path
     where: str
-    beside: Mapping[str, bytes | Path] = field(default_factory=dict)
+    beside: Mapping[str, bytes | Path | RemoteFile] = field(default_factory=dict)
 
     def read(self) -> bytes:
         """Read the image file. Raises SynthError if it cannot be read."""
@@ -58,7 +61,12 @@ class StoredImage:
         if isinstance(data, Path):
             limit = DATASET_JSON if data.suffix == ".json" else IMAGE_BYTES
             return read_file(data, limit, "a file beside an image") if data.is_file() else None
-        return data
+        return data.read() if isinstance(data, RemoteFile) else data
+
+    def has_beside(self, folder: str) -> bool:
+        """Whether something is stored beside it in a folder; in a storage, whether the set has that folder."""
+        data = self.beside.get(folder)
+        return data.is_file() if isinstance(data, Path) else data is not None
 
 
 class DataPart(Protocol):
@@ -315,7 +323,17 @@ class ShardStore:
 
     def head(self, split: str) -> Head:
         entry = next(part.entry for part in self.parts if part.split == split)
-        return replace(read_part(self.location, entry).head, categories=self.categories)
+        head = read_part(self.location, entry).head
+        return replace(head, categories=self.categories, licenses=self._licenses(split))
+
+    def _licenses(self, split: str) -> Sequence[Any]:
+        """Licences of a split, which stand beside the shards; none where that file is missing or damaged."""
+        with suppress(FileNotFoundError, SynthError, AttributeError, KeyError, TypeError):
+            where = self.location.locate(ABOUT)
+            about: Any = parse_json(self.location.read(ABOUT), "what the set was made from", where)
+            found = about["splits"][split]["licenses"]
+            return found if isinstance(found, list) else ()
+        return ()
 
 
 @dataclass(frozen=True)

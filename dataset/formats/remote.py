@@ -27,8 +27,8 @@ from assets.machine import cache_folder
 from assets.progress import StepProgress
 from dataset.checksums import is_inside
 from dataset.find import NO_LABELS, USUAL, find_splits
-from dataset.layout import SHOP
-from dataset.storage.path import StoragePath, StoredFile
+from dataset.layout import BESIDE
+from dataset.storage.path import RemoteFile, StoragePath, StoredFile
 from dataset.storage.retry import REQUESTS, RetryingPath, side_by_side
 from dataset.store import CocoPart, CocoStore, StoredImage
 
@@ -62,11 +62,11 @@ class RemoteStore(CocoStore):
 
 @dataclass(frozen=True)
 class RemotePart(CocoPart):
-    """A COCO file with its images at a location. copy: folder that stands for it. marked: with labels of shops."""
+    """A COCO file with its images at a location. copy: folder that stands for it. folders: of files beside images."""
 
     location: StoragePath
     copy: Path
-    marked: bool
+    folders: frozenset[str]
 
     def stored_images(self, only: Collection[int] | None = None) -> Iterator[StoredImage]:
         labels = self.chosen_labels(only)
@@ -74,13 +74,13 @@ class RemotePart(CocoPart):
             yield from side_by_side(self._read, [self.stored(one) for one in some])
 
     def _read(self, stored: StoredImage) -> StoredImage:
-        shop = stored.beside[SHOP]
-        assert isinstance(stored.data, Path) and isinstance(shop, Path)
-        # Depth, normals, ids and scenes stay where they are: most readers ask for none of them.
-        beside = dict[str, bytes]()
-        if self.marked:
-            with suppress(FileNotFoundError):
-                beside[SHOP] = self.location.read(_name_in(shop, self.copy))
+        assert isinstance(stored.data, Path)
+        # Most readers ask for none of them.
+        beside = {
+            folder: RemoteFile(self.location, _name_in(path, self.copy))
+            for folder, path in stored.beside.items()
+            if folder in self.folders and isinstance(path, Path)
+        }
         name = _name_in(stored.data, self.copy)
         where = self.location.locate(name)
         try:
@@ -110,9 +110,9 @@ def open_remote_coco(location: StoragePath, images: Path | None = None) -> Remot
             return location.exists(_name_in(path, copy))
         return images is not None and path.is_relative_to(images) and path.is_file()
 
-    marked = location.exists(SHOP)
+    folders = frozenset(folder for folder in BESIDE.values() if location.exists(folder))
     parts = tuple(
-        RemotePart(split, location, copy, marked) if split.images.is_relative_to(copy) else CocoPart(split)
+        RemotePart(split, location, copy, folders) if split.images.is_relative_to(copy) else CocoPart(split)
         for split in find_splits(copy, images, is_file=is_file)
     )
     return RemoteStore(copy, parts, location, version)

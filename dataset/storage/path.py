@@ -194,6 +194,21 @@ class StoragePath:
         return sorted(name for name in names if name and not (name.startswith(".") and name.endswith(TEMPORARY)))
 
 
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file at a location that is read when it is asked for."""
+
+    location: StoragePath
+    name: str
+
+    def read(self) -> bytes | None:
+        """Read the file; None if it is missing. Raises SynthError if the storage fails."""
+        try:
+            return self.location.read(self.name)
+        except FileNotFoundError:
+            return None
+
+
 def _version_of(entry: Mapping[str, Any]) -> str:
     known = [entry[key] for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created") if entry.get(key)]
     return str(known[0]) if known else ""

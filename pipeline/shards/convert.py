@@ -170,17 +170,16 @@ def _lost_beside(stored: StoredImage, split: str, name: str, writing: _Writing) 
     """Copy what lies beside an image, where the format carries it; say in words what it does not carry."""
     place_of: Callable[[str, str, str], str | None] | None = getattr(writing.module, "beside_file", None)
     for folder, words in IN_WORDS.items():
-        data = stored.beside.get(folder)
-        if data is None or not (isinstance(data, bytes) or data.is_file()):
+        if not stored.has_beside(folder):
             continue
         place = None if place_of is None else place_of(folder, split, name)
         if place is None:
             yield words
         elif place in writing.beside:
             yield f"{words} of images whose name another split has"
-        else:
+        elif (content := stored.read_beside(folder)) is not None:
             writing.beside.add(place)
-            put_file(writing.folder / place, stored.read_beside(folder) or b"")
+            put_file(writing.folder / place, content)
 
 
 def _name_of(stored: StoredImage) -> str:

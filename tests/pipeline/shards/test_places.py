@@ -128,6 +128,24 @@ def test_images_of_coco_are_read_when_they_are_due(source: Path, tmp_path: Path)
     assert "the same images, boxes and classes" in done("diff", source, f"{URL}/set")
 
 
+def test_what_lies_beside_images_comes_along(source: Path, tmp_path: Path) -> None:
+    (source / "depth").mkdir()
+    (source / "depth" / "2.png").write_bytes(png(5))
+    put(source, f"{URL}/set")
+    convert_data(f"{URL}/set", f"{URL}/coco", ConvertSettings(), QUIET)
+    assert there(f"{URL}/coco")["depth/2.png"] == png(5)
+    summary = convert_data(f"{URL}/set", tmp_path / "voc", ConvertSettings("voc"), QUIET)
+    assert summary.lost["depth images"] == 4  # a storage is not asked for each image
+
+
+def test_licences_of_shards_are_kept(source: Path, tmp_path: Path) -> None:
+    done("pack", source, tmp_path / "shards")
+    done("convert", tmp_path / "shards", tmp_path / "coco")
+    assert list(open_labels(tmp_path / "coco").head("val").licenses) == [{"id": 1, "name": "CC0"}]
+    (tmp_path / "shards" / "dataset.json").write_text('{"splits": [3]}')
+    assert not open_labels(tmp_path / "shards").head("val").licenses
+
+
 def test_a_change_at_a_location_is_seen(source: Path) -> None:
     put(source, f"{URL}/set")
     done("stats", f"{URL}/set")
@@ -308,9 +326,8 @@ def test_plain_sets_are_merged_by_the_keys_of_their_products(source: Path, name:
     assert [labels.image.id for labels in train] == [1, 2, 3, 4, 5]
     assert [one.id for labels in train for one in labels.annotations] == list(range(1, 11))
     assert all(one.image_id == labels.image.id for labels in train for one in labels.annotations)
-    if name != "shards":  # whose labels of one shard have no licences
-        assert [labels.image.license for labels in train] == [1, 1, 1, 2, 2]
-        assert list(store.head("train").licenses) == [{"id": 1, "name": "CC0"}, {"id": 2, "name": "mine"}]
+    assert [labels.image.license for labels in train] == [1, 1, 1, 2, 2]
+    assert list(store.head("train").licenses) == [{"id": 1, "name": "CC0"}, {"id": 2, "name": "mine"}]
     # In splits of one set alone ids are kept.
     (only,) = (labels for part in store.parts if part.split == "test" for labels in part.labels())
     assert [one.id for one in only.annotations] == [10, 11]
