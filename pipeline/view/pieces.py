@@ -22,6 +22,7 @@ from pydantic import Field
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
 from assets.files.models import FileModel, Sha256, parse_model
+from dataset.storage.path import RemoteFile
 from dataset.store import StoredImage
 from pipeline.view.layers import LAYERS, layer_rows, scene_text
 from pipeline.view.rows import BoxFacets, picture_row
@@ -123,7 +124,9 @@ def _digest(task: PieceTask) -> str:
     return content.hexdigest()
 
 
-def _identity(data: bytes | Path, out: Path) -> bytes:
+def _identity(data: bytes | Path | RemoteFile, out: Path) -> bytes:
+    if isinstance(data, RemoteFile):
+        data = data.read() or b""
     if isinstance(data, bytes):
         return hashlib.sha256(data).digest()
     try:
