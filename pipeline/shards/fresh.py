@@ -159,7 +159,7 @@ def _files_below(path: Path) -> Iterator[tuple[str, int, int]]:
         if entry.is_dir(follow_symlinks=False):  # links may go round in circles
             below = _files_below(Path(entry.path))
             yield from ((f"{entry.name}/{name}", size, changed) for name, size, changed in below)
-        elif entry.is_file() and not entry.name.startswith("."):
+        elif not entry.name.startswith(".") and Path(entry.path).is_file():  # False for links that lead to themselves
             status = entry.stat()
             yield entry.name, status.st_size, status.st_mtime_ns
 

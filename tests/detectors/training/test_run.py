@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from click.testing import CliRunner
 from rich.console import Console
 
 from detectors.augment import preset
@@ -27,6 +28,7 @@ from detectors.training.loader import InputSettings, TrainingImages
 from detectors.training.run import run_training, warn_of_fixed_chance
 from detectors.training.schedule import Schedule
 from detectors.training.setup import make_schedule, make_spec
+from pipeline.cli.main import main
 from support.errors import raises
 from support.same_run import assert_same_run, at_step
 from support.sets.shapes import tiny_settings, tiny_training, write_shapes
@@ -99,6 +101,20 @@ def test_going_on_after_an_interruption_equals_none(
     second = tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1, workers=workers)
     assert second.finished and second.steps == 30
     assert_same_run(undisturbed, tmp_path / "run")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_command_saves_says_so_and_exits_with_its_signal(
+    number: int, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of an epoch: the step is saved, and what was asked for is no success."""
+    at_step(monkeypatch, 3, lambda: os.kill(os.getpid(), number))
+    words = ["train", "--real", str(shapes / "real"), "--detector", "ssdlite", "--weights", "none", "--size", "64x64"]
+    words += ["--epochs", "1", "--batch", "2", "--workers", "0", "--device", "cpu", "--out", str(tmp_path / "run")]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 128 + number, done.output
+    assert "stopping after this step" in done.output and "same command" in done.output
+    assert load_checkpoint(tmp_path / "run" / LAST).step == 3
 
 
 def test_going_on_after_a_crash_equals_no_interruption(
