@@ -155,5 +155,5 @@ window.SynthView = (() => {
     return Array.isArray(value) && value.every(one => typeof one === "number") ? `\u0001[${value.join(", ")}]` : value;
   }
 
-  return { add, get: key => content.get(key), load, column, PictureSet };
+  return { add, get: key => content.get(key), PictureSet };
 })();

@@ -129,5 +129,5 @@ SynthView.filters = (() => {
     return kept.sort((a, b) => keys.get(a) - keys.get(b) || a - b);
   }
 
-  return { NONE, apply, range, boxCondition, hasBox };
+  return { NONE, apply, boxCondition };
 })();

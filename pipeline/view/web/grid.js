@@ -17,8 +17,8 @@ SynthView.Grid = (() => {
       <span class="thumb" role="img" aria-label=${set.names[place]} style=${style}></span></span>`;
   }
 
-  // keep: what a number that the reader counts on is: where the grid was scrolled to.
-  return function Grid({ set, places, selection, cursor, onOpen, onPick, onCursor, link, label, note }) {
+  // places: of the pictures that are shown. cursor: which of these the keyboard is on, -1 for none.
+  return function Grid({ set, places, selection, cursor, onOpen, onPick, onCursor, link, label }) {
     const box = useRef(null), [view, setView] = useState({ width: 0, height: 0, top: 0 });
     useLayoutEffect(() => {
       const measure = () => setView({ width: box.current.clientWidth, height: box.current.clientHeight, top: box.current.scrollTop });
@@ -54,7 +54,6 @@ SynthView.Grid = (() => {
         }}><${Thumb} set=${set} place=${place} width=${width} /><span class="caption">${name}</span></a>
         <label class="pick"><input type="checkbox" checked=${picked} aria-label=${`select ${name}`}
           onClick=${event => onPick(at, event.shiftKey)} /></label>
-        ${note && html`<span class="note">${note(place)}</span>`}
       </div>`);
     }
     return html`<div class="grid" ref=${box} role="list" aria-label=${label} tabIndex="-1"

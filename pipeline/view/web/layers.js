@@ -30,18 +30,19 @@ SynthView.layers = (() => {
     return lengths;
   }
 
-  // 1 where the mask is, row by row. Runs go down the columns.
-  function decode(text, width, height) {
-    const mask = new Uint8Array(width * height);
-    let at = 0, inside = 0;
-    for (const length of runs(text)) {
-      if (inside) {
-        for (let i = at; i < at + length; i++) mask[(i % height) * width + Math.floor(i / height)] = 1;
-      }
+  // 1 where the mask is, column by column as its runs go, of the columns from `left` on that it touches.
+  function decode(text, height) {
+    const spans = [];
+    let at = 0;
+    runs(text).forEach((length, number) => {
+      if (number % 2 && length) spans.push([at, at + length]);
       at += length;
-      inside = 1 - inside;
-    }
-    return mask;
+    });
+    if (!spans.length) return { left: 0, columns: 0, mask: new Uint8Array(0) };
+    const left = Math.floor(spans[0][0] / height), columns = Math.ceil(spans[spans.length - 1][1] / height) - left;
+    const mask = new Uint8Array(columns * height);
+    for (const [first, last] of spans) mask.fill(1, first - left * height, last - left * height);
+    return { left, columns, mask };
   }
 
   // Paints masks of boxes: whole, or their outline, which is the pixels beside one that is not in the mask.
@@ -51,22 +52,22 @@ SynthView.layers = (() => {
     picture.boxes.forEach((box, number) => {
       const text = outline ? box.amodalMask : box.mask;
       if (!text || (chosen >= 0 && number !== chosen)) return;
-      const mask = decode(text, width, height), [red, green, blue] = color(box.hue);
-      for (let y = 0, at = 0; y < height; y++) {
-        for (let x = 0; x < width; x++, at++) {
-          if (!mask[at] || (outline && !edge(mask, x, y, width, height))) continue;
-          data[4 * at] = red; data[4 * at + 1] = green; data[4 * at + 2] = blue;
-          data[4 * at + 3] = outline ? 255 : number === chosen ? 190 : 120;
+      const { left, columns, mask } = decode(text, height), [red, green, blue] = color(box.hue);
+      const alpha = outline ? 255 : number === chosen ? 190 : 120;
+      for (let x = 0, at = 0; x < columns; x++) {
+        for (let y = 0; y < height; y++, at++) {
+          if (!mask[at] || (outline && !isEdge(mask, at, y, height))) continue;
+          const pixel = 4 * (y * width + left + x);
+          data[pixel] = red; data[pixel + 1] = green; data[pixel + 2] = blue; data[pixel + 3] = alpha;
         }
       }
     });
     context.putImageData(image, 0, 0);
   }
 
-  function edge(mask, x, y, width, height) {
-    const at = y * width + x;
-    return x === 0 || y === 0 || x === width - 1 || y === height - 1
-      || !mask[at - 1] || !mask[at + 1] || !mask[at - width] || !mask[at + width];
+  // Beyond the mask's columns there is nothing, as beyond the picture.
+  function isEdge(mask, at, y, height) {
+    return y === 0 || y === height - 1 || !mask[at - 1] || !mask[at + 1] || !mask[at - height] || !mask[at + height];
   }
 
   // The smallest box around a point: what a click on the picture means.
@@ -82,5 +83,5 @@ SynthView.layers = (() => {
     return best;
   }
 
-  return { color, css, runs, decode, paint, under };
+  return { css, paint, under };
 })();

@@ -57,5 +57,5 @@ SynthView.state = (() => {
     return places;
   }
 
-  return { DEFAULTS, read, write, address, shortened, lengthened };
+  return { read, write, address, shortened, lengthened };
 })();

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from dataset.storage.path import StoragePath
+from pipeline.shards.pack import pack_data
+from pipeline.shards.settings import PackSettings
 from pipeline.view.build import build_view
 from pipeline.view.settings import ViewSettings
 from support.errors import raises
@@ -119,6 +124,20 @@ def test_results_of_a_detector_that_tells_no_products_apart(tmp_path: Path, open
     build_view(settings, Console(quiet=True))
     page = open_page(tmp_path / "out/index.html", "#pic=train%2F000000.png")
     page.get_by_text("2 right (TP), 0 wrong (FP), 0 missed (FN)").wait_for()
+
+
+def test_results_of_shards_lie_in_several_files(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", coco(3, boxes=1))
+    pack_data(folder, StoragePath(str(tmp_path / "shards")), Console(quiet=True), PackSettings(shard_images=2))
+    for shard, image in (("train-000000", 1), ("train-000001", 3)):
+        write_json(tmp_path / f"run/evaluation/predictions/{shard}.json", [found(image, 1, (3, 3, 10, 8), 0.9)])
+    settings = ViewSettings(tmp_path / "shards", predictions=tmp_path / "run", out=tmp_path / "out", workers=1)
+    build_view(settings, Console(quiet=True))
+    text = (tmp_path / "out/data/a/found.js").read_text().removeprefix("SynthView.add(...").removesuffix(");\n")
+    columns = json.loads(text)[1]
+    starts = np.frombuffer(base64.b64decode(columns["starts"]), "<u4")
+    assert starts.tolist() == [0, 1, 1, 2]
+    assert np.frombuffer(base64.b64decode(columns["judged"]), "u1").all()
 
 
 @pytest.mark.parametrize(
