@@ -7,6 +7,7 @@ full outline (its amodal mask) costs no more than tracing its visible part.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -78,7 +79,11 @@ class _Solid:
     vertices: NDArray[np.float32]
     faces: NDArray[np.int32]
     tree: Any
-    corners: NDArray[np.float64]
+
+    @cached_property
+    def corners(self) -> NDArray[np.float64]:
+        """Corners (N, 3) of the convex hull, which not every caller needs."""
+        return _hull_corners(self.vertices)
 
 
 _SOLIDS: LRUCache[tuple[int, int], _Solid] = LRUCache(MAX_TREES)
@@ -103,7 +108,7 @@ def _build(mesh: Mesh) -> _Solid:
     TriangleMesh(scene, mesh.vertices, mesh.faces)
     # The tree is built by the first ray: here, under the lock, and not in two threads at once.
     scene.run(np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32))
-    return _Solid(mesh.vertices, mesh.faces, scene, _hull_corners(mesh.vertices))
+    return _Solid(mesh.vertices, mesh.faces, scene)
 
 
 def _hull_corners(vertices: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assets.errors import SynthError
 from assets.files.models import check_model
 from dataset.categories import same_category
 from dataset.checksums import CHECKSUMS
+from dataset.layout import Layout
 from dataset.records import AnnotationRecord, CategoryRecord, ImageRecord
 from dataset.shards.index import ShardEntry, ShardSample, coco_name, read_categories, tar_name
 from dataset.shards.parts import parse_part
@@ -22,6 +24,7 @@ from dataset.storage.path import StoragePath
 from dataset.store import ShardImages, ShardStore
 from dataset.values import short
 from pipeline.jobs.settings import JOB
+from pipeline.run.dataset_info import DatasetInfo
 from pipeline.run.refinement import Refinement
 from pipeline.shards.about import read_about
 from pipeline.verify.agreement import ShownImage, check_agreement
@@ -31,11 +34,14 @@ from pipeline.verify.job import check_job_scenes
 from pipeline.verify.products import KnownProducts
 from pipeline.verify.records import MALFORMED, Record, Violation
 from pipeline.verify.report import ImageFindings, Tally
+from pipeline.verify.scenes import open_sources
 from pipeline.verify.settings import VerifySettings
 from pipeline.verify.shop import check_shop
 from pipeline.verify.walk import check_labelled
+from pipeline.workers.mesh_process import MeshProcess
 
 if TYPE_CHECKING:
+    from assets.library import Library
     from render.scene import SceneSpec
 
 NOT_REDRAWN = "sampling scenes again: only for the folder of a 'synth render' or the location of a 'synth job'"
@@ -68,10 +74,11 @@ class ShardChecks:
         else:
             tally.skipped.append(NO_CHECKSUMS)
         _note_refined(location, tally)
-        _categories.cache_clear()  # a set may have changed since this process last looked
+        for remembered in (_categories, _library_of):  # a set may have changed since this process last looked
+            remembered.cache_clear()
 
     def check_part(self, part: ShardImages) -> Iterator[ImageFindings]:
-        return check_shard(part.location, part.entry)
+        return check_shard(part.location, part.entry, _library_of(part.location.url, self.settings))
 
     def check_rest(self, tally: Tally) -> None:
         for split in dict.fromkeys(part.split for part in self.parts):
@@ -136,8 +143,28 @@ def _categories(url: str) -> dict[int, CategoryRecord]:
         return {}
 
 
-def check_shard(location: StoragePath, entry: ShardEntry) -> Iterator[ImageFindings]:
-    """Check all that one shard says by itself."""
+@lru_cache(maxsize=1)
+def _library_of(url: str, settings: VerifySettings) -> Library | None:
+    """The products of a job, or of a packed set whose list is given; opened once by every process.
+
+    None if they are not at hand, or are others by now: then no pixel is traced again.
+    """
+    location, about = StoragePath(url), read_about(StoragePath(url))
+    said = about.content if location.exists(JOB) else about.rendered if settings.sku_list is not None else None
+    try:
+        info = check_model(DatasetInfo, said, "dataset.json", location.locate("dataset.json"))
+        layout = Layout(location.local or Path())
+        return open_sources(layout, info, settings.sku_list, settings.mesh_cache, _LOAD, settings.plugins).library
+    except (SynthError, *MALFORMED):
+        return None
+
+
+# Ends with this process.
+_LOAD = MeshProcess()
+
+
+def check_shard(location: StoragePath, entry: ShardEntry, library: Library | None = None) -> Iterator[ImageFindings]:
+    """Check all that one shard says by itself. library: the products, to trace some pixels of each image again."""
     categories = _categories(location.url)
     keys = {number: str(record.value("sku")) for number, record in categories.items()}
     known = KnownProducts(keys, frozenset(number for number, record in categories.items() if record.value("delisted")))
@@ -151,7 +178,7 @@ def check_shard(location: StoragePath, entry: ShardEntry) -> Iterator[ImageFindi
         for sample in samples_of(tar, where) if tar is not None else ():
             images.append(sample.image)
             annotations += sample.annotations
-            found = list(_check_sample(sample, known, f"{where} {sample.stem}"))
+            found = list(_check_sample(sample, known, f"{where} {sample.stem}", library))
             ids = {f"images of {entry.split}": _ids([sample.image])}
             ids[f"annotations of {entry.split}"] = _ids(sample.annotations)
             yield ImageFindings(found, 1, len(sample.annotations), ids)
@@ -166,7 +193,9 @@ def check_shard(location: StoragePath, entry: ShardEntry) -> Iterator[ImageFindi
     yield ImageFindings(beside)
 
 
-def _check_sample(sample: ShardSample, known: KnownProducts, where: str) -> Iterator[Violation]:
+def _check_sample(
+    sample: ShardSample, known: KnownProducts, where: str, library: Library | None
+) -> Iterator[Violation]:
     data = sample.files[image_suffix(sample.files, sample.image, where)]
     shop = sample.files.get(SHOP_MEMBER)
     pngs = {
@@ -180,7 +209,7 @@ def _check_sample(sample: ShardSample, known: KnownProducts, where: str) -> Iter
             yield from check_shop(shop, image, records, f"{where}.{SHOP_MEMBER}")
         if sample.image.rendered:
             shown = ShownImage(data, image["width"], image["height"], records, pngs, where)
-            yield from check_agreement(shown, _scene_of(sample, where))
+            yield from check_agreement(shown, _scene_of(sample, where), library)
 
     return check_labelled(
         sample.labels,

@@ -183,7 +183,7 @@ def test_ids_alone_are_held_against_the_props_of_the_scene(rendered: RunSettings
     assert any("without any show placements" in line for lines in words[8:] for line in lines)
 
 
-def test_shards_are_looked_at_in_the_same_way(rendered: RunSettings, tmp_path: Path) -> None:
+def test_shards_are_looked_at_in_the_same_way(rendered: RunSettings, cache: Path, tmp_path: Path) -> None:
     folder = rendered.out.with_name("third")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(rendered.out, folder)
@@ -192,4 +192,14 @@ def test_shards_are_looked_at_in_the_same_way(rendered: RunSettings, tmp_path: P
     place = StoragePath(str(tmp_path / "shards"))
     pack_data(folder, place, QUIET)
     found = "\n".join(map(str, verified(place, sample=0).violations))
-    assert "face away from the camera" in found and "is black" in found
+    assert "face away from the camera" in found and "is black" in found and "traced" not in found
+    # With the list at hand pixels are traced, too.
+    whole, scaled = StoragePath(str(tmp_path / "whole")), StoragePath(str(tmp_path / "scaled"))
+    pack_data(rendered.out, whole, QUIET)
+    assert verified(whole, sample=0, cache=cache, sku_list=rendered.sku_list).violations == ()
+    shutil.rmtree(folder)
+    shutil.copytree(rendered.out, folder)
+    each("depth", lambda one: (one * 1.04).astype(np.uint16))(folder)
+    pack_data(folder, scaled, QUIET)
+    report = verified(scaled, sample=0, cache=cache, sku_list=rendered.sku_list)
+    assert report.violations and all("depth: " in line.what and "traced" in line.what for line in report.violations)
