@@ -38,8 +38,9 @@ STEPS = {"depth": 1, "normals": 1, "ids": 0}
 # Pixels whose normals are held against their rays; surfaces seen from the side are off by rounding.
 FACING, EDGEWISE = 20_000, 1e-3
 # Outlines: edges of a picture are where those of its labels are, and not some pixels beside. Measured on 398 renders of
-# five recipes in sizes from 160x120 to 640x480: the mean rank of edges falls by 0.05 at least beside the outlines (SHARP), and is 0.08 higher
-# at them than in the mirrored pictures (OWN); in pictures of other scenes by 0.04 at most, and 0.02 in most of them.
+# five recipes in sizes from 160x120 to 640x480: the mean rank of edges falls by 0.05 at least beside the outlines
+# (SHARP), and is 0.08 higher at them than in the mirrored pictures (OWN); in pictures of other scenes by 0.04 at most,
+# and 0.02 in most of them.
 NEAR = tuple((y, x) for far in (4, 7) for y in (-far, 0, far) for x in (-far, 0, far) if x or y)
 SHARP, OWN = 0.03, 0.06
 MIRRORED, MIRRORED_BY = 0.06, 0.05
