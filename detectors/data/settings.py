@@ -25,7 +25,7 @@ ImageFolder = Annotated[
 ]
 OnlyListed = Annotated[
     Path | None,
-    Option("Only images listed in this file, a line SPLIT/NAME or NAME for each.", "Data", exists="file"),
+    Option("Only labelled images that this file lists, a line SPLIT/NAME or NAME for each.", "Data", exists="file"),
 ]
 SkipBad = Annotated[bool, Option("Skip unusable records and count them.", "Data")]
 # Around the visible pixels, or around the whole product, hidden pixels as well.
