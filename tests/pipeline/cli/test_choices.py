@@ -58,7 +58,7 @@ def test_presets_are_those_of_every_backend() -> None:
         ("job run list.csv --engine", "r", {"ray"}),
         ("train --detector", "ssd", {"ssd300", "ssd512", "ssdlite", "ssd"}),  # likewise
         ("train --schedule", "", {"mix", "finetune", "mix+finetune"}),
-        ("train --augment", "", {"none", "light", "strong"}),
+        ("train --augment", "", {"none", "light", "strong", "ssd"}),
         ("adapt run --method", "f", {"fda", "finetune"}),
         ("embedder train a --loss", "a", {"arcface"}),
         ("gallery build list.csv --index", "iv", {"ivf", "ivf8", "ivfpq"}),
@@ -76,7 +76,7 @@ def test_the_shell_completes_names(words: str, incomplete: str, expected: set[st
         ("render", ["[cycles|raster|FILE]", "[draft|good|best]", "[tabletop|scatter|", "|FILE][:SHARE]"]),
         (
             "train",
-            ["fcos|", "[none|light|strong]", "[mix|finetune|mix+finetune]", "[imagenet|packaged|coco|none|FILE]"],
+            ["fcos|", "[none|light|strong|ssd]", "[mix|finetune|mix+finetune]", "[imagenet|packaged|coco|none|FILE]"],
         ),
     ],
 )
