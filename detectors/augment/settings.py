@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -93,20 +93,22 @@ class AugmentSettings:
             raise SynthError("invalid augmentation settings", code="setting-invalid", problems=problems)
 
 
+# Images only fitted to the network's input: for overfitting tests and ablations.
+STILL = AugmentSettings(
+    zoom_chance=0,
+    mosaic_chance=0,
+    paste_chance=0,
+    erase_chance=0,
+    color_chance=0,
+    gray_chance=0,
+    blur_chance=0,
+    motion_chance=0,
+    noise_chance=0,
+    jpeg_chance=0,
+)
+
 PRESETS: dict[str, AugmentSettings] = {
-    # Images only fitted to the network's input: for overfitting tests and ablations.
-    "none": AugmentSettings(
-        zoom_chance=0,
-        mosaic_chance=0,
-        paste_chance=0,
-        erase_chance=0,
-        color_chance=0,
-        gray_chance=0,
-        blur_chance=0,
-        motion_chance=0,
-        noise_chance=0,
-        jpeg_chance=0,
-    ),
+    "none": STILL,
     # For short training on many real photos: framing and light only.
     "light": AugmentSettings(
         zoom_chance=0.5,
@@ -133,11 +135,9 @@ PRESETS: dict[str, AugmentSettings] = {
     ),
     "strong": AugmentSettings(),
     # As published with SSD, but for mirroring, which no print on a package survives.
-    "ssd": AugmentSettings(
+    "ssd": replace(
+        STILL,
         patch_chance=1,
-        mosaic_chance=0,
-        paste_chance=0,
-        erase_chance=0,
         color_chance=0.8,
         brightness=(0.88, 1.14),
         contrast=(0.5, 1.5),
@@ -145,11 +145,6 @@ PRESETS: dict[str, AugmentSettings] = {
         white_balance=(1.0, 1.0),
         saturation=(0.5, 1.5),
         hue=(-18.0, 18.0),
-        gray_chance=0,
-        blur_chance=0,
-        motion_chance=0,
-        noise_chance=0,
-        jpeg_chance=0,
     ),
 }
 
