@@ -3,17 +3,19 @@
 # make test     the environment and every check: format, lint, types, tests
 # make quick    the same without the tests that train networks, in an environment that is there
 # make pages    the commands of the task pages, as a reader would give them
+# make nightly  BOP sets against the benchmark's toolkit (BOP_TOOLKIT=path of a checkout, or what else pip installs)
 # make docs     the documentation as a site, in site/index.html
 
 VENV ?= .venv
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SKU_LIST ?=
+BOP_TOOLKIT ?= git+https://github.com/thodan/bop_toolkit
 # A list of your own gets a folder of its own.
 OUT ?= demo-out$(if $(SKU_LIST),/$(basename $(notdir $(SKU_LIST))))
 BIN := $(VENV)/bin
 SETUP := pyproject.toml constraints.txt tools/setup.sh
 
-.PHONY: demo install test check quick pages lint docs clean
+.PHONY: demo install test check quick pages nightly lint docs clean
 
 demo: $(VENV)/.base
 	SYNTH=$(BIN)/synth tools/demo.sh "$(OUT)" "$(SKU_LIST)"
@@ -33,6 +35,9 @@ quick: lint
 
 pages:
 	$(PYTEST) -m "pages or not pages" -k test_commands_and_programs_run tests/test_readme.py
+
+nightly: $(VENV)/.all
+	tools/nightly.sh $(VENV) "$(BOP_TOOLKIT)"
 
 lint:
 	$(BIN)/ruff format --check .
