@@ -32,6 +32,8 @@ from detectors.training.run_folder import RunLogs, TrainingRunSettings
 from detectors.training.task import Process, Saved, Task
 
 SECONDS_BETWEEN_SAVES = 900.0
+# Validation of many images takes minutes, in which a process that is told to end is killed: so much it may lose.
+SECONDS_LOST_BY_VALIDATION = 60.0
 STEPS_BETWEEN_LOGS = 10
 NOT_RESUMABLE = "it is damaged or was edited: give another --out to start again"
 
@@ -133,8 +135,19 @@ class Engine:
 
     @property
     def _trained(self) -> bool:
-        """Whether the steps are complete or stopped early."""
-        return self.history.stopped or self.step >= self.task.schedule.steps
+        """Whether the steps are complete or stopped early, and all epochs have their row."""
+        return self.history.stopped or (self.step >= self.task.schedule.steps and not self._lacks_row)
+
+    @property
+    def _at_epoch_end(self) -> bool:
+        schedule = self.task.schedule
+        return self.step > 0 and (self.step % schedule.steps_per_epoch == 0 or self.step == schedule.steps)
+
+    @property
+    def _lacks_row(self) -> bool:
+        """Whether an epoch is over and not validated: a checkpoint was saved between."""
+        rows = self.history.rows
+        return self._at_epoch_end and not (rows and rows[-1].get("step") == self.step)
 
     def run(self, console: Console, size: tuple[int, int]) -> None:
         """Train to the end, or until a signal asks to stop. size: width and height of the input, for messages."""
@@ -158,6 +171,8 @@ class Engine:
         """Train to the end, or until asked to stop."""
         learning, *wrapped = self.fabric.setup(_Learning(self.task), *self.optimizers)
         if self.task.scores_untrained and not self.history.rows:
+            self._end_epoch()
+        if self._lacks_row:
             self._end_epoch()
         while not self._trained and self._train(learning, wrapped, self.task.batches(self.step, self.process)):
             pass
@@ -227,8 +242,10 @@ class Engine:
             values = {f"train/{name}": value for name, value in self.losses.items()}
             rate = self.optimizers[0].param_groups[0]["lr"]
             self._logs.write({**values, "train/rate": rate, "train/waiting": self.pace.waiting}, self.step)
-        if self.step % schedule.steps_per_epoch == 0 or self.step == schedule.steps:
+        if self._at_epoch_end:
             self.task.end_epoch()
+            if self._ended - self._saved > SECONDS_LOST_BY_VALIDATION:
+                self._save_last()
             self._end_epoch()
         elif self._ended - self._saved > SECONDS_BETWEEN_SAVES:
             self._save_last()

@@ -22,6 +22,7 @@ from detectors.augment import preset
 from detectors.checkpoints.detector import LAST, load_checkpoint, save_checkpoint
 from detectors.data.prepare import prepare_training
 from detectors.data.settings import DataSettings
+from detectors.training import engine
 from detectors.training.detector_task import SPOILED_BATCH, DetectorParts, DetectorTask
 from detectors.training.engine import Engine, open_fabric
 from detectors.training.loader import InputSettings, TrainingImages
@@ -125,6 +126,26 @@ def test_going_on_after_a_crash_equals_no_interruption(
     with pytest.raises(ConnectionError):
         tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1)
     assert load_checkpoint(tmp_path / "run" / LAST).step == 10
+    assert tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1).finished
+    assert_same_run(undisturbed, tmp_path / "run")
+
+
+@pytest.mark.parametrize("steps", [20, 30])
+def test_going_on_after_a_crash_while_validating_equals_no_interruption(
+    steps: int, shapes: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of the last epoch. The steps are not made again where they took longer than a minute."""
+    validate = DetectorTask.validate
+    monkeypatch.setattr(engine, "SECONDS_LOST_BY_VALIDATION", 0.0)
+    monkeypatch.setattr(
+        DetectorTask,
+        "validate",
+        lambda task, model, step: crash() if step == steps else validate(task, model, step),
+    )
+    with pytest.raises(ConnectionError):
+        tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1)
+    assert load_checkpoint(tmp_path / "run" / LAST).step == steps
+    monkeypatch.setattr(DetectorTask, "validate", validate)
     assert tiny_training(tmp_path / "run", both(shapes), schedule="mix+finetune", finetune_epochs=1).finished
     assert_same_run(undisturbed, tmp_path / "run")
 
