@@ -18,7 +18,7 @@ NEEDS_MASKS = False
 MEAN, STD = IMAGENET_MEAN, IMAGENET_STD
 SIZE = EfficientDetSize("efficientnet_b2", channels=112, layers=5, repeats=3)
 # Statistics of a hundred steps say little after a few.
-SMALLEST: dict[str, OptionValue] = {"channels": 64, "layers": 1, "repeats": 1, "momentum": 0.2}
+SMALLEST: dict[str, OptionValue] = {"channels": 112, "layers": 1, "repeats": 1, "momentum": 0.2}
 Options = EfficientDetOptions
 
 

@@ -32,9 +32,9 @@ def smallest(name: str) -> tuple[tuple[str, OptionValue], ...]:
 
 
 @pytest.mark.parametrize(("name", "learning"), SAME.items())
-def test_with_a_backbone_of_its_own_it_is_the_network_that_learns_them(name: str, learning: str) -> None:
-    spec = ModelSpec(learning, BACKBONE, 3, 160, 128, IMAGENET_MEAN, IMAGENET_STD)
-    one, other = (build_model(replace(spec, detector=each, options=smallest(each))) for each in (learning, name))
+def test_with_backbone_and_options_of_its_own_it_is_the_network_that_learns_them(name: str, learning: str) -> None:
+    spec = ModelSpec(learning, BACKBONE, 3, 160, 128, IMAGENET_MEAN, IMAGENET_STD, smallest(learning))
+    one, other = (build_model(replace(spec, detector=each)) for each in (learning, name))
     assert str(one) == str(other)
     if hasattr(one, "rpn"):
         assert one.rpn.anchor_generator.sizes == other.rpn.anchor_generator.sizes
