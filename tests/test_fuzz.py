@@ -15,7 +15,7 @@ from support.fuzzing.recipes import laughs
 
 # Commands take ten times as long as readers.
 EXAMPLES = {"list": 120, "list-command": 25, "mesh": 120, "recipe": 60, "recipe-command": 15, "picture": 120}
-EXAMPLES |= {"photograph": 60, "shards": 40, "coco": 40, "planogram": 40}
+EXAMPLES |= {"photograph": 60, "shards": 40, "coco": 40, "planogram": 40, "own-file": 80}
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
 
 
@@ -40,6 +40,7 @@ def test_the_checks_would_notice(tmp_path: Path) -> None:
     from assets.catalog.load import load_catalog
     from support.fuzzing.backdrops import good_images
     from support.fuzzing.lists import CSV, JSON_ROW, PARQUET
+    from support.fuzzing.own_files import OWN
 
     for name, data in {"a.csv": CSV, "a.jsonl": JSON_ROW, "a.parquet": PARQUET}.items():
         (tmp_path / name).write_bytes(data)
@@ -54,3 +55,6 @@ def test_the_checks_would_notice(tmp_path: Path) -> None:
             assert Backdrops.open(photo_dir=folder).photo(name).shape == (8, 16, 3)
     (tmp_path / "r.yaml").write_bytes(laughs(1).replace(b"l0: &l0", b"# "))
     assert load_recipe(str(tmp_path / "r.yaml")).model_dump()["recipe"] == "tabletop"
+    for number, (name, (good, check)) in enumerate(OWN.items()):
+        with sandbox(tmp_path / f"own{number}") as box:
+            check({name: good()}, box)

@@ -8,11 +8,11 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.files.models import FileModel, read_model
+from assets.files.models import INVALID, FileModel, read_model
 from assets.limits import DATASET_JSON
 from detectors.bench.describe import DetectorFacts
 from detectors.evaluate.report import json_text
@@ -118,6 +118,12 @@ class RowRecord(FileModel):
     versions: dict[str, str] = Field(default_factory=dict)
     hardware: str = ""
 
+    @model_validator(mode="after")
+    def _check_done(self) -> RowRecord:
+        if self.status == "done" and None in (self.settings, self.data, self.times, self.costs):
+            raise ValueError("a row that is done has settings, data, times and costs")
+        return self
+
     @property
     def ap(self) -> float:
         """AP, -1 where it is not defined."""
@@ -191,6 +197,12 @@ def write_row(folder: Path, record: RowRecord) -> None:
 
 
 def read_row(folder: Path) -> RowRecord | None:
-    """Return the record of a row, None if it has not ended yet. Raises SynthError if it is damaged."""
+    """Return the record of a row, None if it has not ended yet. Raises SynthError if it is damaged or of another."""
     path = folder / FILE
-    return read_model(RowRecord, path, DATASET_JSON, "the record of a row", hint=AGAIN) if path.exists() else None
+    if not path.exists():
+        return None
+    record = read_model(RowRecord, path, DATASET_JSON, "the record of a row", hint=AGAIN)
+    if record.name != folder.name:
+        what = "the record is of another row"
+        raise SynthError(what, code=INVALID, where=str(path), found=record.name, expected=folder.name, hint=AGAIN)
+    return record

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.files.models import Count, FileModel, read_model
+from assets.files.models import INVALID, Count, FileModel, read_model
 from assets.limits import DATASET_JSON
+from assets.plurals import first_few
 
 TrialState = Literal["complete", "pruned", "failed"]
+MAX_PROBLEMS = 20
 AGAIN = "give another --trials-folder, or the same settings as before to resume"
 
 
@@ -27,6 +30,12 @@ class TrialRow(FileModel):
     state: TrialState
     value: float | None
     steps: Annotated[list[float], Field(max_length=1000)]
+
+    @model_validator(mode="after")
+    def _check_value(self) -> TrialRow:
+        if (self.value is None) != (self.state == "failed"):
+            raise ValueError("a trial has a value unless it failed")
+        return self
 
 
 class JournalFile(FileModel):
@@ -77,6 +86,30 @@ def open_journal(folder: Path, identity: Mapping[str, str]) -> Journal | None:
             hint=AGAIN,
         )
     return Journal(folder, content)
+
+
+def check_trials(journal: Journal, bounds: Mapping[str, tuple[float, float]]) -> None:
+    """Raise SynthError for trials that no search has made. bounds: lowest and highest value of each parameter."""
+    problems = [f"guess: {text}" for text in _outside(journal.content.guess, bounds)]
+    for place, row in enumerate(journal.trials):
+        problems += [f"trial {place}: {text}" for text in _outside(row.params, bounds)]
+        problems += [f"trial {place}: no {name}" for name in bounds if name not in row.params]
+        problems += [f"trial {place}: has the number {row.number}"] if row.number != place else []
+    if problems:
+        raise SynthError(
+            "the journal holds trials that this search cannot have made",
+            code=INVALID,
+            where=str(_file(journal.folder)),
+            problems=first_few(problems, MAX_PROBLEMS),
+            hint=AGAIN,
+        )
+
+
+def _outside(params: Mapping[str, float], bounds: Mapping[str, tuple[float, float]]) -> Iterator[str]:
+    for name, value in params.items():
+        low, high = bounds.get(name, (math.nan, math.nan))
+        if not low <= value <= high:
+            yield f"{name} is {value:g}, expected {low:g} to {high:g}" if name in bounds else f"unknown key {name[:60]}"
 
 
 def start_journal(

@@ -11,11 +11,11 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder, write_atomic
-from assets.files.models import Count, FileModel, read_model
+from assets.files.models import INVALID, Count, FileModel, read_model
 from assets.limits import DATASET_JSON
 from assets.plurals import count_of
 from assets.progress import Reporter
@@ -47,6 +47,12 @@ class SceneRow(FileModel):
     missed: list[bool]
     made_up: Count
     values: list[float | None]
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> SceneRow:
+        if len(self.missed) != len(self.skus):
+            raise ValueError("skus and missed are of the same products")
+        return self
 
 
 class FailuresFile(FileModel):
@@ -191,7 +197,7 @@ class Miner:
         """Return what the detector saw of every scene, those of an earlier call from its file."""
         identity = self._identity(catalog_hash)
         file = self._settings.trials_folder / "failures.json"
-        rows = _read_rows(file, identity)
+        rows = _read_rows(file, identity, len(self._conditions))
         total = self._settings.scene_count
         with self._reporter.scenes(total, len(rows), doing="looking for failures") as progress:
             for scene in expose(len(rows), total - len(rows)):
@@ -331,7 +337,7 @@ def _notes(
     return notes
 
 
-def _read_rows(file: Path, identity: dict[str, str]) -> list[SceneRow]:
+def _read_rows(file: Path, identity: dict[str, str], conditions: int) -> list[SceneRow]:
     if not file.exists():
         return []
     content = read_model(FailuresFile, file, DATASET_JSON, "the list of failures", hint=AGAIN)
@@ -344,6 +350,16 @@ def _read_rows(file: Path, identity: dict[str, str]) -> list[SceneRow]:
             found=", ".join(names),
             hint=AGAIN,
         )
+    for place, row in enumerate(content.scenes):
+        if (row.index, len(row.values)) != (place, conditions):
+            raise SynthError(
+                "the list of failures is invalid",
+                code=INVALID,
+                where=f"{file}, scene {place}",
+                found=f"index {row.index}, {count_of(len(row.values), 'value')}",
+                expected=f"index {place}, {count_of(conditions, 'value')}",
+                hint=AGAIN,
+            )
     return list(content.scenes)
 
 

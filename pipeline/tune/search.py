@@ -12,7 +12,7 @@ import numpy as np
 
 from assets.errors import SynthError
 from assets.progress import StepProgress
-from pipeline.tune.journal import Journal, TrialRow
+from pipeline.tune.journal import Journal, TrialRow, check_trials
 from pipeline.tune.objective import IsHopeless
 from pipeline.tune.space import WIDTH, SearchSpace
 from render.recipes.parts import SceneRecipe
@@ -44,8 +44,10 @@ def search(
 
     Trial 0 is the recipe as it is, trial 1 the first guess, further ones vary the best so far; once the sampler (TPE)
     has seen enough, both take turns. Every trial has a sampler of its own, seeded by its number, which knows all
-    trials before: a resumed search is the same as one that was never interrupted.
+    trials before: a resumed search is the same as one that was never interrupted. Raises SynthError for a journal that
+    it cannot have made.
     """
+    check_trials(journal, space.bounds())
     with _quiet_optuna():
         while len(journal.trials) < budget and not until():
             began = time.monotonic()

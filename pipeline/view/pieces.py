@@ -33,7 +33,8 @@ PICTURES = 64
 # Changes with what a piece holds.
 FORMAT = 1
 FILES = re.compile(r"(piece|scenes|layers|thumbs|picture|found)-(\d{5})(-\d{1,2})?\.(js|jpg|jpeg|png|webp|bmp)")
-Side = Annotated[int, Field(ge=0, le=2**31)]
+Side = Annotated[int, Field(ge=0, lt=2**31)]
+Float32 = Annotated[float, Field(ge=-1e38, le=1e38)]
 
 
 class PieceReceipt(FileModel):
@@ -47,7 +48,7 @@ class PieceReceipt(FileModel):
     sizes: tuple[tuple[Side, Side], ...]
     problems: tuple[str, ...]
     layers: tuple[str, ...]
-    light: tuple[tuple[Side, float, float], ...]
+    light: tuple[tuple[Side, Float32, Float32], ...]
     files: tuple[str, ...]
 
 
@@ -101,10 +102,9 @@ def make_piece(task: PieceTask) -> MadePiece:
     """Write the files of a piece, its script last, unless they are there."""
     digest = _digest(task)
     receipt = _read_receipt(task)
-    made = receipt is None or receipt.digest != digest or len(receipt.sizes) != len(task.images)
-    if made:
+    made = receipt is None or receipt.digest != digest
+    if receipt is None or made:
         receipt = _write(task, digest)
-    assert receipt is not None
     records = [one.labels.annotations for one in task.images]
     sizes = np.array(receipt.sizes, np.int32).reshape(len(task.images), 2)
     light = np.array(receipt.light, np.float32).reshape(-1, 3)
@@ -145,7 +145,8 @@ def _read_receipt(task: PieceTask) -> PieceReceipt | None:
         return None
     # Names of our own alone: a receipt from elsewhere names nothing outside of the folder.
     there = all(FILES.fullmatch(name) and (task.folder / name).is_file() for name in receipt.files)
-    return receipt if there else None
+    fits = len(receipt.sizes) == len(task.images) and all(place < len(task.images) for place, *_ in receipt.light)
+    return receipt if there and fits and {*receipt.layers} <= {*LAYERS, "scenes"} else None
 
 
 def _write(task: PieceTask, digest: str) -> PieceReceipt:

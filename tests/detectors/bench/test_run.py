@@ -155,7 +155,7 @@ def test_rows_that_end_otherwise(settings: BenchSettings) -> None:
 
 def test_after_its_minutes_a_call_ends_and_the_next_one_goes_on(settings: BenchSettings) -> None:
     settings = replace(settings, detectors=("yolo", "fcos"))
-    record = module._unmade(module.PlannedRow("yolo", "yolo"), "as if done", "")
+    record = module._unmade(module.PlannedRow("yolo-test_efficientnet-64x64", "yolo"), "as if done", "")
     run, started = pretend(Ending("finished", True), Ending("finished", record), Ending("stopped"))
     result = run_bench(settings, QUIET, run=run)
     assert len(result.rows) == 1 and result.planned == 2 and len(started) == 3

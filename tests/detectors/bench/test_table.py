@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -180,12 +181,21 @@ def test_numbers_as_text_and_metrics_that_only_some_have() -> None:
 
 
 def test_records_come_back_and_damage_is_found(tmp_path: Path) -> None:
-    one = row(HOSTILE, 0.25, 4.0, low=0.1, high=0.3)
+    one = row("row", 0.25, 4.0, low=0.1, high=0.3, reason=HOSTILE)
     assert read_row(tmp_path / "none") is None
     write_row(tmp_path / "row", one)
     assert read_row(tmp_path / "row") == one
-    (tmp_path / "row" / "row.json").write_text('{"name": 3}')
-    with raises("content-invalid"):
+    for changed in ({"name": 3}, one.model_dump() | {"times": None}):
+        (tmp_path / "row" / "row.json").write_text(json.dumps(changed))
+        with raises("content-invalid"):
+            read_row(tmp_path / "row")
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "/etc/passwd", "other", HOSTILE])
+def test_a_row_is_that_of_its_folder(name: str, tmp_path: Path) -> None:
+    """Links of the page are made from its name."""
+    write_row(tmp_path / "row", row(name, 0.25, 4.0))
+    with raises("content-invalid", expected="row", found=re.escape(name)):
         read_row(tmp_path / "row")
 
 

@@ -226,6 +226,20 @@ def test_dark_scenes_become_more_frequent_and_the_search_resumes(
         mine(replace(settings, seed=1))
 
 
+@pytest.mark.parametrize("change", [{"index": 10**6}, {"values": []}, {"missed": []}])
+def test_scenes_that_no_search_has_looked_at_are_told(
+    change: dict[str, object], settings: TuneSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.tune.mining.open_namer", blind_in(dark=True))
+    mine(replace(settings, scenes=2))
+    file = settings.trials_folder / "failures.json"
+    content = json.loads(file.read_text())
+    content["scenes"][1] |= change
+    file.write_text(json.dumps(content))
+    with raises("content-invalid"):
+        mine(replace(settings, scenes=2))
+
+
 def test_nothing_is_written_where_nothing_is_beyond_chance(
     settings: TuneSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,27 @@ def test_trials_of_another_search_are_refused(tmp_path: Path) -> None:
     (tmp_path / "trials.json").write_text(json.dumps(content))
     with raises("content-invalid", problems="trials.0.value"):
         open_journal(tmp_path, {"seed": "0"})
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"number": 7}, "trial 1: has the number 7"),
+        ({"params": {}}, "trial 1: no camera.distance"),
+        ({"params": {"camera.distance": 99.0}}, "trial 1: camera.distance is 99"),
+        ({"params": {"../up": 0.0}}, "trial 1: unknown key ../up"),
+        ({"value": None}, "trials.1"),
+        ({"state": "failed"}, "trials.1"),
+    ],
+)
+def test_trials_that_no_search_makes_are_told(change: dict[str, object], problem: str, tmp_path: Path) -> None:
+    """Files of an earlier call, or of whoever gave one the folder."""
+    run(tmp_path, 2)
+    content = json.loads((tmp_path / "trials.json").read_text())
+    content["trials"][1] |= change
+    (tmp_path / "trials.json").write_text(json.dumps(content))
+    with raises("content-invalid", problems=re.escape(problem)):
+        run(tmp_path, 3)
 
 
 def test_nothing_moved_changes_nothing_and_bounds_keep_inside_the_limits() -> None:
