@@ -17,12 +17,17 @@ def main(folders: list[Path]) -> None:
     """Print the table; costs and times are those of the first comparison that has them."""
     found = [rows_of(folder) for folder in folders]
     names = sorted({name for rows in found for name in rows})
-    print("|", " | ".join([*COLUMNS, *(f"{one}: steps, AP (AP50)" for one in folders)]), "|")
+    print("|", " | ".join([*COLUMNS, *(f"{name_of(one)}: steps, AP (AP50)" for one in folders)]), "|")
     print("|" + "---|" * (len(COLUMNS) + len(folders)))
     for name in sorted(names, key=lambda one: -max(rows[one].ap for rows in found if one in rows)):
         mine = [rows.get(name) for rows in found]
         first = next(row for row in mine if row is not None)
         print("|", " | ".join([*described(first), *(scores(row) for row in mine)]), "|")
+
+
+def name_of(folder: Path) -> str:
+    """What a comparison is called: its folder, or that above it."""
+    return folder.parent.name if folder.name == "bench" else folder.name
 
 
 def rows_of(folder: Path) -> dict[str, RowRecord]:

@@ -98,9 +98,12 @@ def sort_rows(rows: Sequence[RowRecord]) -> list[RowRecord]:
 
 
 def pareto_front(rows: Sequence[RowRecord]) -> list[RowRecord]:
-    """Return the rows that no other beats: none is as fast and as accurate, and better in one. The fastest first."""
+    """Return the rows that no other beats: none is as fast and as accurate, and better in one. The fastest first.
+
+    Rows that find nothing (AP 0) are none of them, however fast.
+    """
     front: list[RowRecord] = []
-    for row in sorted(_timed(rows), key=lambda row: (row.latency, -row.ap)):
+    for row in sorted((row for row in _timed(rows) if row.ap > 0), key=lambda row: (row.latency, -row.ap)):
         equal = front and (row.latency, row.ap) == (front[-1].latency, front[-1].ap)
         if not front or row.ap > front[-1].ap or equal:
             front.append(row)

@@ -143,7 +143,7 @@ def test_facts_of_the_table() -> None:
 
 
 def test_the_pareto_front_by_hand() -> None:
-    """As fast but worse, and as good but slower, are beaten; equal ones are not; rows without AP do not count."""
+    """As fast but worse, and as good but slower, are beaten; equal ones are not; nothing found does not count."""
     rows = [
         row("slow", 0.5, 90),
         row("beaten", 0.4, 95),
@@ -153,6 +153,7 @@ def test_the_pareto_front_by_hand() -> None:
         row("equal", 0.3, 20),
         row("same ap", 0.3, 30),
         row("undefined", None, 1),
+        row("finds nothing", 0.0, 1),
         row("broken", None, 1, status="failed"),
     ]
     assert [one.name for one in pareto_front(rows)] == ["fast", "middle", "equal", "slow"]
