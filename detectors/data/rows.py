@@ -88,7 +88,8 @@ def read_row(
         label = _label_of(record, label_of, classes, where, problems)
         if box is None:
             continue
-        twin = (label, *box)
+        # A crowd in the place of a product is no second product, nor the first of two.
+        twin = (label, record.ignored, *box)
         if twin in twins:
             problems.note("boxes given twice, used once", where)
             continue
