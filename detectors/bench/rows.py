@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.files.models import INVALID, FileModel, read_model
+from assets.files.models import FileModel, read_model
 from assets.limits import DATASET_JSON
 from detectors.bench.describe import DetectorFacts
 from detectors.evaluate.report import json_text
@@ -203,6 +203,12 @@ def read_row(folder: Path) -> RowRecord | None:
         return None
     record = read_model(RowRecord, path, DATASET_JSON, "the record of a row", hint=AGAIN)
     if record.name != folder.name:
-        what = "the record is of another row"
-        raise SynthError(what, code=INVALID, where=str(path), found=record.name, expected=folder.name, hint=AGAIN)
+        raise SynthError(
+            "the record is of another row",
+            code="content-invalid",
+            where=str(path),
+            found=record.name,
+            expected=folder.name,
+            hint=AGAIN,
+        )
     return record

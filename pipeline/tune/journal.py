@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from assets.errors import SynthError
 from assets.files.atomic import write_atomic
-from assets.files.models import INVALID, Count, FileModel, read_model
+from assets.files.models import Count, FileModel, read_model
 from assets.limits import DATASET_JSON
 from assets.plurals import first_few
 
@@ -98,7 +98,7 @@ def check_trials(journal: Journal, bounds: Mapping[str, tuple[float, float]]) ->
     if problems:
         raise SynthError(
             "the journal holds trials that this search cannot have made",
-            code=INVALID,
+            code="content-invalid",
             where=str(_file(journal.folder)),
             problems=first_few(problems, MAX_PROBLEMS),
             hint=AGAIN,

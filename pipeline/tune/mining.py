@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from assets.errors import SynthError
 from assets.files.atomic import lock_folder, write_atomic
-from assets.files.models import INVALID, Count, FileModel, read_model
+from assets.files.models import Count, FileModel, read_model
 from assets.limits import DATASET_JSON
 from assets.plurals import count_of
 from assets.progress import Reporter
@@ -354,7 +354,7 @@ def _read_rows(file: Path, identity: dict[str, str], conditions: int) -> list[Sc
         if (row.index, len(row.values)) != (place, conditions):
             raise SynthError(
                 "the list of failures is invalid",
-                code=INVALID,
+                code="content-invalid",
                 where=f"{file}, scene {place}",
                 found=f"index {row.index}, {count_of(len(row.values), 'value')}",
                 expected=f"index {place}, {count_of(conditions, 'value')}",
