@@ -22,7 +22,7 @@ from assets.plurals import count_of
 from assets.props.look import UNCHANGED
 from dataset.spool import hash64
 from pipeline.verify.masks import MaskMap, sound_mask
-from pipeline.verify.records import Record, Violation
+from pipeline.verify.records import Extras, Record, Violation
 
 if TYPE_CHECKING:
     from assets.library import Library
@@ -63,7 +63,7 @@ class ShownImage:
     width: int
     height: int
     records: Sequence[Record]
-    extras: Mapping[str, NDArray[np.uint16] | str]
+    extras: Extras
     where: str
 
     @property

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.verify.extras import EXTRA_CHECKS
 from pipeline.verify.masks import MaskMap, check_masks, shared_pixels, sound_mask
-from pipeline.verify.records import Record, Violation
+from pipeline.verify.records import Extras, Record, Violation
 
 # What an id image of 16 bits can hold.
 MAX_INSTANCE = 65535
@@ -27,7 +24,7 @@ class KnownProducts:
 def check_products(
     records: Sequence[tuple[Record, str]],
     image: Record,
-    extras: Mapping[str, NDArray[np.uint16] | str],
+    extras: Extras,
     where: str,
 ) -> Iterator[Violation]:
     """The masks of each annotation, no pixel in two of them, depth and the like where the masks are.

@@ -6,7 +6,7 @@ are for.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from dataset.values import box_numbers, short
 from pipeline.run.identity import MAX_SIDE
 
 Record = dict[str, Any]
+# Depth, normals and ids of an image by their kind: their pixels, or in words why they cannot be read.
+Extras = Mapping[str, NDArray[np.uint16] | str]
 MIN_VISIBLE = 0.1
 MAX_WORDS = 500
 # Visibility and truncation are stored with six decimals.

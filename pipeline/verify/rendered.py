@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assets.catalog.category_ids import ids_of
 from assets.catalog.types import Catalog
@@ -31,7 +30,7 @@ from pipeline.verify.coco import check_list, walk_file
 from pipeline.verify.extras import EXTRA_CHECKS, read_png
 from pipeline.verify.images import check_images
 from pipeline.verify.products import KnownProducts
-from pipeline.verify.records import MALFORMED, Record, Violation
+from pipeline.verify.records import MALFORMED, Extras, Record, Violation
 from pipeline.verify.report import ImageFindings, Tally
 from pipeline.verify.scenes import Sources, check_scenes, open_sources
 from pipeline.verify.settings import VerifySettings
@@ -107,12 +106,13 @@ class RenderedChecks:
         )
         return ImageFindings(list(found), 1, len(labels.annotations))
 
-    def _extras(self, image: Record) -> Mapping[str, NDArray[np.uint16] | str]:
-        kinds = tuple(kind for kind in self.info.extras if kind in EXTRA_CHECKS)
-        return _read_extras(self.layout, kinds, stem_of(image["index"], image["view"]))
+    def _extras(self, image: Record) -> Extras:
+        stem = stem_of(image["index"], image["view"])
+        kinds = [kind for kind in self.info.extras if kind in EXTRA_CHECKS]
+        return {kind: read_png(self.layout.file(kind, stem), EXTRA_CHECKS[kind][1]) for kind in kinds}
 
     def _check_own(
-        self, part: CocoPart, labels: ImageLabels, where: str, image: Record, records: list[Record]
+        self, part: CocoPart, labels: ImageLabels, where: str, image: Record, records: list[Record], extras: Extras
     ) -> Iterator[Violation]:
         """Check an image against dataset.json, its own labels and its scene."""
         stem = stem_of(image["index"], image["view"])
@@ -136,7 +136,7 @@ class RenderedChecks:
         if self.info.refined is None:
             with suppress(SynthError):  # reported with the file
                 size, picture = (image["width"], image["height"]), part.stored(labels).read()
-                shown = ShownImage(picture, *size, records, self._extras(image), where)
+                shown = ShownImage(picture, *size, records, extras, where)
                 yield from check_agreement(shown, scene, self.sources.library)
 
     def _check_head(self, part: CocoPart, name: str, records: Sequence[CategoryRecord]) -> Iterator[Violation]:
@@ -204,12 +204,6 @@ def _check_place(info: DatasetInfo, split: str, image: Record, where: str) -> It
         yield Violation(where, f"license {image.get('license')!r} does not match the licence of dataset.json")
     if split != split_of(image["index"], splits_of(info.identity.split)):
         yield Violation(where, f"scene {image['index']} belongs to a different split than {split}")
-
-
-@lru_cache(maxsize=1)
-def _read_extras(layout: Layout, kinds: tuple[str, ...], stem: str) -> Mapping[str, NDArray[np.uint16] | str]:
-    """Read depth, normals and ids of an image; those of the last one are kept, as two checks need them."""
-    return {kind: read_png(layout.file(kind, stem), EXTRA_CHECKS[kind][1]) for kind in kinds}
 
 
 def _check_fragment(layout: Layout, stem: str, image: Record, records: list[Record], where: str) -> Iterator[Violation]:

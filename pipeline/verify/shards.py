@@ -32,7 +32,7 @@ from pipeline.verify.checksums import NO_CHECKSUMS, check_location_checksums
 from pipeline.verify.extras import EXTRA_CHECKS, decode_png
 from pipeline.verify.job import check_job_scenes
 from pipeline.verify.products import KnownProducts
-from pipeline.verify.records import MALFORMED, Record, Violation
+from pipeline.verify.records import MALFORMED, Extras, Record, Violation
 from pipeline.verify.report import ImageFindings, Tally
 from pipeline.verify.scenes import open_sources
 from pipeline.verify.settings import VerifySettings
@@ -198,17 +198,13 @@ def _check_sample(
 ) -> Iterator[Violation]:
     data = sample.files[image_suffix(sample.files, sample.image, where)]
     shop = sample.files.get(SHOP_MEMBER)
-    pngs = {
-        kind: decode_png(sample.files[f"{kind}.png"], f"{where}.{kind}.png", EXTRA_CHECKS[kind][1])
-        for kind in EXTRA_CHECKS
-        if f"{kind}.png" in sample.files
-    }
+    pngs = {kind: f"{kind}.png" for kind in EXTRA_CHECKS if f"{kind}.png" in sample.files}
 
-    def check_own(image: Record, records: list[Record]) -> Iterator[Violation]:
+    def check_own(image: Record, records: list[Record], extras: Extras) -> Iterator[Violation]:
         if shop:
             yield from check_shop(shop, image, records, f"{where}.{SHOP_MEMBER}")
         if sample.image.rendered:
-            shown = ShownImage(data, image["width"], image["height"], records, pngs, where)
+            shown = ShownImage(data, image["width"], image["height"], records, extras, where)
             yield from check_agreement(shown, _scene_of(sample, where), library)
 
     return check_labelled(
@@ -218,7 +214,10 @@ def _check_sample(
         where,
         f"{where} annotation",
         rendered=sample.image.rendered,
-        extras=lambda _: pngs,
+        extras=lambda _: {
+            kind: decode_png(sample.files[name], f"{where}.{name}", EXTRA_CHECKS[kind][1])
+            for kind, name in pngs.items()
+        },
         own=check_own,
     )
 

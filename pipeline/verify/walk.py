@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from assets.errors import SynthError
 from assets.files.image_input import reason_of
@@ -17,6 +14,7 @@ from dataset.values import short
 from pipeline.shards.workers import map_shards
 from pipeline.verify.products import KnownProducts, check_products
 from pipeline.verify.records import (
+    Extras,
     Record,
     Violation,
     check_annotation,
@@ -72,14 +70,14 @@ def check_labelled(
     rendered: bool,
     number: int | None = None,
     first: int | None = None,
-    extras: Callable[[Record], Mapping[str, NDArray[np.uint16] | str]] = lambda _: {},
-    own: Callable[[Record, list[Record]], Iterable[Violation]] = lambda _image, _records: (),
+    extras: Callable[[Record], Extras] = lambda _: {},
+    own: Callable[[Record, list[Record], Extras], Iterable[Violation]] = lambda _image, _records, _extras: (),
 ) -> Iterator[Violation]:
     """Check the fields of an image, its file, and each annotation; with invalid fields nothing further.
 
     read: reads the file; raises SynthError. where: location for messages; annotation: the same, before the id of an
-    annotation. number, first: ids that the image and its first annotation must have, None for any. extras: as
-    `check_products` takes them. own: checks of this kind of data set.
+    annotation. number, first: ids that the image and its first annotation must have, None for any. extras: reads what
+    `check_products` takes, of a rendered image. own: checks of this kind of data set.
     """
     image, records = labels.image.content(), [record.content() for record in labels.annotations]
     if rendered:
@@ -101,9 +99,10 @@ def check_labelled(
                 yield from check_keypoints(record, image, there)
         else:
             yield from check_foreign_record(record, image, known.keys, there)
+    pixels = extras(image) if rendered else {}
     if rendered:
-        yield from check_products(placed, image, extras(image), where)
-    yield from own(image, records)
+        yield from check_products(placed, image, pixels, where)
+    yield from own(image, records, pixels)
 
 
 def _check_file(image: Record, read: Callable[[], bytes], where: str, *, rendered: bool) -> Iterator[Violation]:

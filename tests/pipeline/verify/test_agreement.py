@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,12 +13,15 @@ import pytest
 from numpy.typing import NDArray
 
 from dataset.storage.path import StoragePath
+from pipeline.run.render import run_render
 from pipeline.run.settings import RunSettings
 from pipeline.shards.pack import pack_data
 from pipeline.verify.agreement import ShownImage, check_agreement
+from support.console import quiet
 from support.scenes import rle_of_mask, sign_files
 from support.sets.foreign import QUIET
 from support.verified import verified
+from support.work_here import work_here
 
 HEIGHT, WIDTH = 120, 160
 
@@ -156,6 +160,17 @@ def test_damage_of_images_that_are_not_made_again_is_told(
     sign_files(folder)
     report = verified(folder, sample=0, cache=cache)
     assert report.scenes_sampled == 0 and words in "\n".join(map(str, report.violations))
+
+
+def test_what_was_read_by_an_earlier_call_is_read_again(rendered: RunSettings, cache: Path, tmp_path: Path) -> None:
+    """Of a set of one image, which is the last one of a call and the first one of the next."""
+    with work_here():
+        run_render(replace(rendered, out=tmp_path / "one", scenes=1, views=1), quiet())
+    assert verified(tmp_path / "one", sample=0, cache=cache).violations == ()
+    each("normals", negated)(tmp_path / "one")
+    sign_files(tmp_path / "one")
+    found = verified(tmp_path / "one", sample=0, cache=cache).violations
+    assert "face away from the camera" in "\n".join(map(str, found))
 
 
 def test_ids_alone_are_held_against_the_props_of_the_scene(rendered: RunSettings, cache: Path) -> None:
