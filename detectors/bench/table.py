@@ -103,20 +103,16 @@ def pareto_front(rows: Sequence[RowRecord]) -> list[RowRecord]:
     Rows that find nothing (AP 0) are none of them, however fast.
     """
     front: list[RowRecord] = []
-    for row in sorted((row for row in _timed(rows) if row.ap > 0), key=lambda row: (row.latency, -row.ap)):
+    for row in sorted((row for row in timed_rows(rows) if row.ap > 0), key=lambda row: (row.latency, -row.ap)):
         equal = front and (row.latency, row.ap) == (front[-1].latency, front[-1].ap)
         if not front or row.ap > front[-1].ap or equal:
             front.append(row)
     return front
 
 
-def _timed(rows: Sequence[RowRecord]) -> list[RowRecord]:
-    return [row for row in rows if row.status == "done" and row.times is not None and row.ap >= 0]
-
-
 def timed_rows(rows: Sequence[RowRecord]) -> list[RowRecord]:
     """Return the rows that have both a latency and an AP."""
-    return _timed(rows)
+    return [row for row in rows if row.status == "done" and row.times is not None and row.ap >= 0]
 
 
 def setting_text(row: RowRecord) -> str:

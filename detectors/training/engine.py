@@ -170,9 +170,7 @@ class Engine:
     def _train_all(self) -> None:
         """Train to the end, or until asked to stop."""
         learning, *wrapped = self.fabric.setup(_Learning(self.task), *self.optimizers)
-        if self.task.scores_untrained and not self.history.rows:
-            self._end_epoch()
-        if self._lacks_row:
+        if self._lacks_row or (self.task.scores_untrained and not self.history.rows):
             self._end_epoch()
         while not self._trained and self._train(learning, wrapped, self.task.batches(self.step, self.process)):
             pass

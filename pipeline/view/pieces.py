@@ -101,16 +101,14 @@ class MadePiece:
 def make_piece(task: PieceTask) -> MadePiece:
     """Write the files of a piece, its script last, unless they are there."""
     digest = _digest(task)
-    receipt = _read_receipt(task)
-    made = receipt is None or receipt.digest != digest
-    if receipt is None or made:
-        receipt = _write(task, digest)
+    kept = _read_receipt(task, digest)
+    receipt = kept or _write(task, digest)
     records = [one.labels.annotations for one in task.images]
     sizes = np.array(receipt.sizes, np.int32).reshape(len(task.images), 2)
     light = np.array(receipt.light, np.float32).reshape(-1, 3)
     light[:, 0] += task.number * PICTURES
     boxes = BoxFacets.of(records, task.labels)
-    return MadePiece(made, sizes, boxes, receipt.problems, receipt.layers, light, receipt.files)
+    return MadePiece(kept is None, sizes, boxes, receipt.problems, receipt.layers, light, receipt.files)
 
 
 def _digest(task: PieceTask) -> str:
@@ -136,7 +134,8 @@ def _identity(data: bytes | Path | RemoteFile, out: Path) -> bytes:
     return f"{_link(data, out)} {status.st_size} {status.st_mtime_ns}".encode(errors="surrogateescape")
 
 
-def _read_receipt(task: PieceTask) -> PieceReceipt | None:
+def _read_receipt(task: PieceTask, digest: str) -> PieceReceipt | None:
+    """Return the receipt of what is there; None if that is nothing, damaged, or made from something else."""
     try:
         with task.file("piece").open("rb") as file:
             line = file.readline(1 << 20)
@@ -145,8 +144,13 @@ def _read_receipt(task: PieceTask) -> PieceReceipt | None:
         return None
     # Names of our own alone: a receipt from elsewhere names nothing outside of the folder.
     there = all(FILES.fullmatch(name) and (task.folder / name).is_file() for name in receipt.files)
-    fits = len(receipt.sizes) == len(task.images) and all(place < len(task.images) for place, *_ in receipt.light)
-    return receipt if there and fits and {*receipt.layers} <= {*LAYERS, "scenes"} else None
+    fits = (
+        receipt.digest == digest
+        and len(receipt.sizes) == len(task.images)
+        and all(place < len(task.images) for place, *_ in receipt.light)
+        and {*receipt.layers} <= {*LAYERS, "scenes"}
+    )
+    return receipt if there and fits else None
 
 
 def _write(task: PieceTask, digest: str) -> PieceReceipt:
