@@ -1,12 +1,14 @@
-"""Image sets and detections for tests of the evaluation, drawn at random or written out by hand."""
+"""Image sets, detections and rows of comparisons for tests, drawn at random or written out by hand."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from detectors.bench.rows import RowCosts, RowData, RowRecord, RowSettings, RowTimes
 from detectors.data.image_set import IGNORED, Classes, ImageSet, Packed, Predictions
 
 
@@ -122,3 +124,41 @@ def _guess(truth: ImageSet, true: np.ndarray, classes: int, extra: int, *, rng: 
     image = truth.image_of_box()[pick]
     rows = zip(image.tolist(), own_label[labels].tolist(), boxes.tolist(), scores.tolist(), strict=True)
     return predictions(list(rows), own)
+
+
+def bench_row(name: str, ap: float | None, ms: float, *, status: Any = "done", **fields: Any) -> RowRecord:
+    """A row of a name with an AP and a latency."""
+    times = RowTimes(
+        latency_ms=ms,
+        latency_p95_ms=2 * ms,
+        repeats=5,
+        images_per_second=1000 / ms,
+        batch=8,
+        trained_seconds=60,
+        trained_per_second=3,
+    )
+    settings = RowSettings(
+        detector=name,
+        backbone=fields.pop("backbone", None),
+        width=fields.pop("width", 320),
+        height=192,
+        proposals=fields.pop("proposals", None),
+        options={},
+        steps=10,
+        batch=2,
+        weights="none",
+        augment="light",
+        seed=0,
+        threads=1,
+        device="cpu",
+    )
+    done: dict[str, Any] = {
+        "settings": settings,
+        "data": RowData(images=9, judged_images=3, judged_groups=1, judged_boxes=5, classes=3),
+        "times": times,
+        "costs": RowCosts(parameters=4_200_000, flops=None, memory_mb=12.5, training_memory_mb=None),
+        "metrics": {"AP": ap, "APs": ap, "APm": None},
+        "hardware": "a machine",
+    }
+    more = done if status == "done" else {}
+    return RowRecord(name=name, status=status, **{"asked": name, **more, **fields})

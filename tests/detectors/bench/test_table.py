@@ -16,65 +16,30 @@ import pytest
 from detectors.bench.describe import DetectorFacts, describe
 from detectors.bench.name_places import free_area, place_names
 from detectors.bench.report import PAGE, summarize_bench, write_bench
-from detectors.bench.rows import RowCosts, RowData, RowRecord, RowSettings, RowTimes, plan_rows, read_row, write_row
+from detectors.bench.rows import RowRecord, plan_rows, read_row, write_row
 from detectors.bench.run import BenchResult
 from detectors.bench.settings import BenchSettings
 from detectors.bench.table import columns_of, pareto_front, short_names, sort_rows, table_csv
 from support.errors import raises
+from support.evaluate_cases import bench_row
 
 HOSTILE = "<script>alert(1)</script>$x^$&\"'"
 
 
-def row(name: str, ap: float | None, ms: float, *, status: Any = "done", **fields: Any) -> RowRecord:
-    """A row of a name with an AP and a latency."""
-    times = RowTimes(
-        latency_ms=ms,
-        latency_p95_ms=2 * ms,
-        repeats=5,
-        images_per_second=1000 / ms,
-        batch=8,
-        trained_seconds=60,
-        trained_per_second=3,
-    )
-    settings = RowSettings(
-        detector=name,
-        backbone=fields.pop("backbone", None),
-        width=fields.pop("width", 320),
-        height=192,
-        proposals=fields.pop("proposals", None),
-        options={},
-        steps=10,
-        batch=2,
-        weights="none",
-        augment="light",
-        seed=0,
-        threads=1,
-        device="cpu",
-    )
-    done: dict[str, Any] = {
-        "settings": settings,
-        "data": RowData(images=9, judged_images=3, judged_groups=1, judged_boxes=5, classes=3),
-        "times": times,
-        "costs": RowCosts(parameters=4_200_000, flops=None, memory_mb=12.5, training_memory_mb=None),
-        "metrics": {"AP": ap, "APs": ap, "APm": None},
-        "hardware": "a machine",
-    }
-    more = done if status == "done" else {}
-    return RowRecord(name=name, status=status, **{"asked": name, **more, **fields})
-
-
 def test_short_names_say_what_differs_in_rows_of_one_detector() -> None:
     rows = [
-        row("yolo-a-320", 0.1, 5, asked="yolo", backbone="a"),
-        row("yolo-b-320", 0.1, 5, asked="yolo", backbone="b"),
-        row("yolo-b-640", 0.1, 5, asked="yolo", backbone="b", width=640),
-        row("fcos-a-320", 0.1, 5, asked="fcos", backbone="a"),
-        row("mine", None, 5, asked="folder/mine.py", status="failed"),
+        bench_row("yolo-a-320", 0.1, 5, asked="yolo", backbone="a"),
+        bench_row("yolo-b-320", 0.1, 5, asked="yolo", backbone="b"),
+        bench_row("yolo-b-640", 0.1, 5, asked="yolo", backbone="b", width=640),
+        bench_row("fcos-a-320", 0.1, 5, asked="fcos", backbone="a"),
+        bench_row("mine", None, 5, asked="folder/mine.py", status="failed"),
     ]
     expected = ["yolo, a, 320x192", "yolo, b, 320x192", "yolo, b, 640x192", "fcos", "mine"]
     assert list(short_names(rows).values()) == expected
     # Two rows that nothing tells apart but their names have their names.
-    assert short_names([*rows, row("fcos-again", 0.1, 5, asked="fcos", backbone="a")])["fcos-a-320"] == "fcos-a-320"
+    assert (
+        short_names([*rows, bench_row("fcos-again", 0.1, 5, asked="fcos", backbone="a")])["fcos-a-320"] == "fcos-a-320"
+    )
 
 
 def test_names_take_the_nearest_free_place() -> None:
@@ -145,16 +110,16 @@ def test_facts_of_the_table() -> None:
 def test_the_pareto_front_by_hand() -> None:
     """As fast but worse, and as good but slower, are beaten; equal ones are not; nothing found does not count."""
     rows = [
-        row("slow", 0.5, 90),
-        row("beaten", 0.4, 95),
-        row("fast", 0.1, 5),
-        row("same time", 0.05, 5),
-        row("middle", 0.3, 20),
-        row("equal", 0.3, 20),
-        row("same ap", 0.3, 30),
-        row("undefined", None, 1),
-        row("finds nothing", 0.0, 1),
-        row("broken", None, 1, status="failed"),
+        bench_row("slow", 0.5, 90),
+        bench_row("beaten", 0.4, 95),
+        bench_row("fast", 0.1, 5),
+        bench_row("same time", 0.05, 5),
+        bench_row("middle", 0.3, 20),
+        bench_row("equal", 0.3, 20),
+        bench_row("same ap", 0.3, 30),
+        bench_row("undefined", None, 1),
+        bench_row("finds nothing", 0.0, 1),
+        bench_row("broken", None, 1, status="failed"),
     ]
     assert [one.name for one in pareto_front(rows)] == ["fast", "middle", "equal", "slow"]
     assert pareto_front([]) == []
@@ -162,27 +127,27 @@ def test_the_pareto_front_by_hand() -> None:
 
 def test_the_order_of_the_table() -> None:
     rows = [
-        row("skipped", None, 1, status="skipped"),
-        row("low", 0.1, 1),
-        row("failed", None, 1, status="failed"),
-        row("slower", 0.3, 9),
-        row("faster", 0.3, 8),
+        bench_row("skipped", None, 1, status="skipped"),
+        bench_row("low", 0.1, 1),
+        bench_row("failed", None, 1, status="failed"),
+        bench_row("slower", 0.3, 9),
+        bench_row("faster", 0.3, 8),
     ]
     assert [one.name for one in sort_rows(rows)] == ["faster", "slower", "low", "failed", "skipped"]
 
 
 def test_numbers_as_text_and_metrics_that_only_some_have() -> None:
-    one = row("a", 0.1234, 1234.5)
+    one = bench_row("a", 0.1234, 1234.5)
     shown = {column.name: column.shown(one) for column in columns_of([one])}
     assert shown["AP"] == "0.123" and shown["AP middle"] == "–" and shown["operations"] == "–"
     assert (shown["latency"], shown["weights"], shown["memory"]) == ("1234", "4.2", "12.5")
     assert shown["training"] == "60 s" and "mIoU" not in shown
-    masks = row("b", 0.1, 1).model_copy(update={"metrics": {"AP": 0.1, "mIoU": 0.5}})
+    masks = bench_row("b", 0.1, 1).model_copy(update={"metrics": {"AP": 0.1, "mIoU": 0.5}})
     assert {column.name: column.shown(masks) for column in columns_of([one, masks])}["mIoU"] == "0.500"
 
 
 def test_records_come_back_and_damage_is_found(tmp_path: Path) -> None:
-    one = row("row", 0.25, 4.0, low=0.1, high=0.3, reason=HOSTILE)
+    one = bench_row("row", 0.25, 4.0, low=0.1, high=0.3, reason=HOSTILE)
     assert read_row(tmp_path / "none") is None
     write_row(tmp_path / "row", one)
     assert read_row(tmp_path / "row") == one
@@ -195,7 +160,7 @@ def test_records_come_back_and_damage_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../../elsewhere", "/etc/passwd", "other", HOSTILE])
 def test_a_row_is_that_of_its_folder(name: str, tmp_path: Path) -> None:
     """Links of the page are made from its name."""
-    write_row(tmp_path / "row", row(name, 0.25, 4.0))
+    write_row(tmp_path / "row", bench_row(name, 0.25, 4.0))
     with raises("content-invalid", expected="row", found=re.escape(name)):
         read_row(tmp_path / "row")
 
@@ -208,9 +173,9 @@ def written(tmp_path: Path, rows: list[RowRecord], **fields: Any) -> BenchResult
 
 def test_files_of_a_comparison(tmp_path: Path) -> None:
     rows = [
-        row("a", 0.25, 3.0, low=0.1, high=0.3),
-        row(HOSTILE, 0.5, 9.0, asked=HOSTILE, backbone=HOSTILE),
-        row("=1+1", None, 1, status="failed", reason=HOSTILE, code="row-crashed"),
+        bench_row("a", 0.25, 3.0, low=0.1, high=0.3),
+        bench_row(HOSTILE, 0.5, 9.0, asked=HOSTILE, backbone=HOSTILE),
+        bench_row("=1+1", None, 1, status="failed", reason=HOSTILE, code="row-crashed"),
     ]
     result = written(tmp_path, rows, backbones=("x", "y"), sizes=((64, 64), (96, 96)), proposals=(1, 2))
     page = (tmp_path / PAGE).read_text()
@@ -228,7 +193,7 @@ def test_files_of_a_comparison(tmp_path: Path) -> None:
 
 
 def test_a_comparison_without_numbers_has_a_page(tmp_path: Path) -> None:
-    written(tmp_path, [row("x", None, 1, status="skipped", reason="it lacks masks")])
+    written(tmp_path, [bench_row("x", None, 1, status="skipped", reason="it lacks masks")])
     assert "it lacks masks" in (tmp_path / PAGE).read_text()
     assert table_csv([]).startswith(b"name,")
 
@@ -249,7 +214,7 @@ def test_a_click_on_a_head_sorts(tmp_path: Path) -> None:
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no Chromium here: 'apt install chromium' to try the page's own script")
-    written(tmp_path, [row("b", 0.5, 100), row("a", 0.4, 20), row("c", 0.3, 3)])
+    written(tmp_path, [bench_row("b", 0.5, 100), bench_row("a", 0.4, 20), bench_row("c", 0.3, 3)])
     page = tmp_path / PAGE
     page.write_text(page.read_text().replace("</body>", CLICKS))
     words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]

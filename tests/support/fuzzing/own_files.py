@@ -21,7 +21,7 @@ from assets.console import PlainConsole
 from assets.errors import SynthError
 from assets.progress import Reporter, StepProgress
 from detectors.bench.report import print_bench, summarize_bench
-from detectors.bench.rows import RowCosts, RowData, RowRecord, RowSettings, RowTimes, read_row
+from detectors.bench.rows import RowRecord, read_row
 from detectors.bench.run import BenchResult
 from detectors.bench.settings import BenchSettings
 from detectors.bench.table import table_csv
@@ -40,6 +40,7 @@ from pipeline.view.build import build_view
 from pipeline.view.settings import ViewSettings
 from render.recipes import recipe_from_yaml
 from render.recipes.parts import SceneRecipe
+from support.evaluate_cases import bench_row
 from support.fuzzing.files import ODD, Files, Sandbox, broken, changed_json, changed_words
 from support.sets.coco_files import coco, write_set
 
@@ -60,43 +61,7 @@ def _console() -> PlainConsole:
 
 
 def _row() -> RowRecord:
-    settings = RowSettings(
-        detector="mine",
-        backbone="resnet18",
-        width=320,
-        height=192,
-        proposals=20,
-        options={"small": True},
-        steps=10,
-        batch=2,
-        weights="none",
-        augment="light",
-        seed=0,
-        threads=1,
-        device="cpu",
-    )
-    return RowRecord(
-        name="mine",
-        status="done",
-        asked="mine",
-        settings=settings,
-        data=RowData(images=9, judged_images=3, judged_groups=1, judged_boxes=5, classes=3),
-        metrics={"AP": 0.5, "APs": None},
-        low=0.4,
-        high=0.6,
-        times=RowTimes(
-            latency_ms=3,
-            latency_p95_ms=4,
-            repeats=5,
-            images_per_second=300,
-            batch=8,
-            trained_seconds=60,
-            trained_per_second=3,
-        ),
-        costs=RowCosts(parameters=4_200_000, flops=None, memory_mb=12.5, training_memory_mb=None),
-        versions={"torch": "2.15"},
-        hardware="a machine",
-    )
+    return bench_row("mine", 0.5, 3.0, backbone="resnet18", low=0.4, high=0.6, versions={"torch": "2.15"})
 
 
 def _journal() -> JournalFile:
